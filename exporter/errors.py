@@ -1,0 +1,19 @@
+"""The few error classes that cross a room's border."""
+
+from __future__ import annotations
+
+
+class LlamaExporterError(Exception):
+    """Base of all errors that the package raises on purpose."""
+
+
+class StartupError(LlamaExporterError):
+    """Something the operator must put right before we can start; its message is the one line that they are shown."""
+
+
+class ConfigError(StartupError):
+    """A setting is unknown, malformed, or contradicts another."""
+
+
+class CollectorError(LlamaExporterError):
+    """A collector could not sample. Its message says why, without addresses or secrets."""

@@ -1,0 +1,1 @@
+"""What the machine and the llama-servers are doing, sampled on timers."""
