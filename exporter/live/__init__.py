@@ -1,0 +1,1 @@
+"""What is true now: read-models in memory that answer questions about the present."""

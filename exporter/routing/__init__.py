@@ -1,0 +1,1 @@
+"""Which llama-server a request goes to."""

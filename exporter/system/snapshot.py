@@ -1,6 +1,7 @@
 """The frozen results of sampling: what each collector saw the last time it looked.
 
-Collectors make these, `sampler.Sampler.latest` holds the newest, the rooms under `api/` and `telemetry.snapshot` read them.
+Collectors make these, `sampler.Sampler.latest` holds the newest, the rooms under `api/` and `telemetry.snapshot` read
+them.
 Unknown is `None`. Sizes are bytes, shares are 0 to 1, rates are per second of the collector's own monotonic clock.
 """
 
@@ -180,7 +181,7 @@ class ModelSnapshot:
     file_name: str | None = None
     """Last part of the model's path; never the whole path."""
     quantization: str | None = None
-    """llama-server's `model_ftype`, or from the file's name (Q4_K_M)."""
+    """As users choose it (Q4_K_M): from the router's tag or the file's name, else from llama-server's `model_ftype`."""
     parameters: int | None = None
     size_bytes: int | None = None
     context_size: int | None = None
@@ -192,6 +193,8 @@ class ModelSnapshot:
     requests_processing: int | None = None
     requests_deferred: int | None = None
     mirrored: tuple[MirroredSample, ...] = ()
+    file_type: str | None = None
+    """llama-server's own `model_ftype` as it says it (`Q4_K - Medium`, `all F32`); can contradict `quantization`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""How the outside world measures us: the metric catalogue, what feeds it, and its exposition to Prometheus."""

@@ -1,0 +1,52 @@
+# On a fresh Debian or Ubuntu with Python 3.11 or newer, `make demo` and `make test` are all that is needed.
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help demo test check bench docs format debian clean
+
+help:
+	@echo "make demo    run a real llama.cpp engine with a tiny model behind the sidecar, with traffic, until Ctrl-C"
+	@echo "make test    everything that CI runs: check, then the tests"
+	@echo "make check   formatting, lint, types, import rules, generated docs"
+	@echo "make bench   CPU and latency per request and per chunk, side by side with nginx"
+	@echo "make docs    write the generated pages of docs/ anew"
+
+$(READY): pyproject.toml constraints.txt
+	@tests/debian-packages venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/llama-exporter demo $(DEMO)
+
+debian:
+	@tests/debian-packages test
+
+test: $(READY) debian check
+	$(BIN)/python -m pytest $(TEST)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/docs
+
+bench: $(READY)
+	@tests/debian-packages bench
+	@$(BIN)/python -m tests.bench $(BENCH)
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

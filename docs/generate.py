@@ -1,0 +1,124 @@
+"""Writes the generated pages: `python docs/generate.py`. A test compares what is committed with what this would write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from exporter.config import ENV_FOREIGN, Settings, UpstreamSettings, variable
+from exporter.telemetry.reference import metrics_page
+
+HERE = Path(__file__).parent
+
+CONFIGURATION_HEAD = """\
+# Configuration
+
+Generated from `exporter/config.py` by `make docs`; do not edit.
+
+Sources, later ones win: defaults, the TOML file (`--config FILE`), the environment, the command line. An unknown setting is an
+error that names the nearest known one. `llama-exporter check-config` says whether the settings are valid, and
+`llama-exporter print-config` prints those in force, secrets hidden.
+
+- In the environment a setting is `LLAMA_EXPORTER_SECTION__KEY`; lists are written `a, b` or as JSON.
+- Names of other systems that are understood: {foreign}. Our own names win over them.
+
+```toml
+[[upstreams]]
+name = "q4"
+url = "http://127.0.0.1:8080"
+tier = "Q4"
+
+[proxy]
+listen = "0.0.0.0:8001"
+
+[auth]
+proxy_api_keys = ["a-long-random-string"]
+```
+"""
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page by its path."""
+    return {HERE / "configuration.md": configuration_page(), HERE / "metrics.md": metrics_page()}
+
+
+def configuration_page() -> str:
+    """The reference of all settings, as Markdown."""
+    foreign = ", ".join(f"`{name}` (`{'.'.join(path)}`)" for name, path in ENV_FOREIGN.items())
+    parts = [CONFIGURATION_HEAD.format(foreign=foreign)]
+    for name, info in Settings.model_fields.items():
+        if name == "upstreams":
+            parts.append(f"## `[[upstreams]]`\n\n{info.description} Environment: `{variable(('upstreams',))}`.\n")
+            parts.append(table(UpstreamSettings, None))
+        else:
+            parts += section(_model(info), (name,))
+    return "\n".join(parts)
+
+
+def section(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[str]:
+    """A section's heading and table, and those of the sections inside."""
+    yield f"## `[{'.'.join(path)}]`\n\n{(model.__doc__ or '').strip()}\n"
+    yield table(model, path)
+    for name, info in model.model_fields.items():
+        if _is_section(info):
+            yield from section(_model(info), (*path, name))
+
+
+def table(model: type[BaseModel], path: tuple[str, ...] | None) -> str:
+    """The settings of one section; without a `path` they have no variables of their own."""
+    environment = path is not None
+    lines = [
+        "| key | default | meaning |" + (" environment |" if environment else ""),
+        "|---|---|---|" + ("---|" if environment else ""),
+    ]
+    for name, info in model.model_fields.items():
+        if not _is_section(info):
+            variable_cell = f" `{variable((*path, name))}` |" if path is not None else ""
+            lines.append(f"| `{name}` | {_default(info)} | {_meaning(info)} |{variable_cell}")
+    return "\n".join(lines) + "\n"
+
+
+def _is_section(info: FieldInfo) -> bool:
+    return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+
+
+def _model(info: FieldInfo) -> type[BaseModel]:
+    assert isinstance(info.annotation, type)
+    assert issubclass(info.annotation, BaseModel)
+    return info.annotation
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    return "unset" if info.default in (None, (), "") else f"`{_plain(info.default)}`"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _meaning(info: FieldInfo) -> str:
+    text = info.description or ""
+    bounds = [
+        f"{word} {getattr(item, key)}"
+        for item in info.metadata
+        for key, word in (("ge", "at least"), ("gt", "above"), ("le", "at most"))
+        if getattr(item, key, None) is not None
+    ]
+    choices = get_args(info.annotation) if get_origin(info.annotation) and all(
+        isinstance(choice, str) for choice in get_args(info.annotation)
+    ) else ()
+    notes = ([", ".join(map(str, choices))] if choices else []) + ([", ".join(bounds)] if bounds else [])
+    return " ".join([text, *(f"({note})" for note in notes)]).strip()
+
+
+if __name__ == "__main__":
+    for page_path, content in pages().items():
+        page_path.write_text(content, encoding="utf-8")

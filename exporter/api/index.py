@@ -1,0 +1,36 @@
+"""`GET /` of the admin listener: a page of links for people who open it in a browser."""
+
+from __future__ import annotations
+
+from html import escape
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+LINKS = (
+    ("/metrics", "metrics for Prometheus"),
+    ("/-/ready", "which upstreams answer"),
+    ("/-/healthy", "whether this process serves"),
+)
+
+
+def routes(version: str) -> list[Route]:
+    """The one route."""
+    body = page(version)
+
+    async def index(_: Request) -> Response:
+        return HTMLResponse(body, headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"})
+
+    return [Route("/", index)]
+
+
+def page(version: str) -> str:
+    """The page as HTML."""
+    items = "".join(f'<li><a href="{path}">{path}</a> &ndash; {escape(text)}</li>' for path, text in LINKS)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        "<title>llama-exporter</title><style>:root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;"
+        "max-width:40rem;margin:3rem auto;padding:0 1rem}</style></head>"
+        f"<body><h1>llama-exporter {escape(version)}</h1><ul>{items}</ul></body></html>"
+    )

@@ -1,0 +1,141 @@
+"""Sockets, signals, and the one uvicorn server that runs on all sockets; requests are dispatched by the port they came in on.
+
+`app` binds the listeners before anything is started, so that a port in use is one clear line, and runs `serve` until a signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import math
+import resource
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from exporter.config import split_address
+from exporter.errors import StartupError
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+ASGIApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+BACKLOG = 4096
+
+
+def bind(address: str, setting: str) -> socket.socket:
+    """A listening socket for `HOST:PORT`. Raises StartupError that names the setting."""
+    host, port = split_address(address)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        raise StartupError(f"{setting}: {address}: the host name is not known") from None
+    family, kind, protocol, _, sockaddr = found[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(sockaddr)
+        listener.listen(BACKLOG)
+    except OSError as exc:
+        listener.close()
+        raise StartupError(f"{setting}: {address}: {_explain(exc)}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def _explain(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "the port is in use by another process"
+        case errno.EACCES:
+            return "ports below 1024 need more rights"
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address"
+        case _:
+            return (error.strerror or str(error)).lower()
+
+
+def url(listener: socket.socket) -> str:
+    """Where the listener can be reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine can reach the listener."""
+    host = str(listener.getsockname()[0])
+    return host == "::1" or host.startswith("127.")
+
+
+def raise_file_limit() -> None:
+    """Let the process have as many sockets as the system allows: each proxied stream takes two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Dispatcher:
+    """ASGI application that hands each connection to the application of the port that it came in on."""
+
+    def __init__(self, by_port: Mapping[int, ASGIApp]) -> None:
+        self._by_port = dict(by_port)
+
+    async def __call__(
+        self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        """Serve one request."""
+        await self._by_port[scope["server"][1]](scope, receive, send)
+
+
+class Server(uvicorn.Server):
+    """uvicorn with our manners at the end: a second signal, whichever it is, ends at once."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM and SIGINT: finish what is in flight; again: stop."""
+        if self.should_exit:
+            self.force_exit = True
+            log.warning("stopping at once", extra={"signal": signal.Signals(sig).name})
+        else:
+            log.info("finishing what is in flight", extra={"signal": signal.Signals(sig).name})
+        self.should_exit = True
+
+
+def server(apps: Sequence[tuple[socket.socket, ASGIApp]], *, grace_seconds: float) -> Server:
+    """The server for these listeners; `serve` runs it."""
+    return Server(
+        uvicorn.Config(
+            Dispatcher({listener.getsockname()[1]: app for listener, app in apps}),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=math.ceil(grace_seconds),
+        )
+    )
+
+
+async def serve(apps: Sequence[tuple[socket.socket, ASGIApp]], *, grace_seconds: float) -> None:
+    """Serve until SIGTERM or SIGINT, then finish requests in flight for up to `grace_seconds`."""
+    running = server(apps, grace_seconds=grace_seconds)
+    # uvicorn raises the signals that it caught once more when it is done, for whoever handled them before: nobody, here.
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, lambda *_: None)
+    await running.serve(sockets=[listener for listener, _ in apps])
+    left = list(running.server_state.tasks)
+    for task in left:
+        task.cancel()
+    if left:
+        log.warning("requests were cut off", extra={"requests": len(left)})
+        await asyncio.wait(left, timeout=1)

@@ -1,0 +1,104 @@
+"""Structured logs on standard error: readable text on a terminal, one JSON object a line otherwise.
+
+`cli` calls `configure` once. Fields beside the message are given as `extra={...}`; prompts, answers and secrets are never logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from exporter.record import RequestRecord
+
+access_log = logging.getLogger("exporter.access")
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+def configure(level: str, form: str, stream: TextIO | None = None) -> None:
+    """Set up the root logger. `level` is debug, info, warning or error; `form` is text, json or auto."""
+    target = sys.stderr if stream is None else stream
+    as_json = form == "json" or (form == "auto" and not target.isatty())
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    handler.addFilter(_is_worth_saying)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in ("uvicorn", "uvicorn.error", "asyncio", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def write_access(record: RequestRecord) -> None:
+    """One line per request, at debug; a sink."""
+    access_log.debug(
+        "request",
+        extra={
+            "request_id": record.request_id,
+            "method": record.method,
+            "path": record.path,
+            "status": record.status_code,
+            "outcome": str(record.outcome),
+            "upstream": record.upstream,
+            "model": record.response_model or record.requested_model,
+            "seconds": round(record.duration_seconds, 6),
+            "ttft_seconds": record.ttft_seconds and round(record.ttft_seconds, 6),
+            "input_tokens": record.input_tokens,
+            "output_tokens": record.output_tokens,
+        },
+    )
+
+
+class JsonFormatter(logging.Formatter):
+    """`{"time", "level", "logger", "message", ...}`; whatever is given as `extra` stands beside them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        entry: dict[str, Any] = {
+            "time": _timestamp(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extra(record),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """`time LEVEL message key=value ...`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and a traceback below it when there is one."""
+        fields = "".join(f" {key}={value}" for key, value in _extra(record).items() if value is not None)
+        line = f"{_timestamp(record)} {record.levelname:7} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+_EXPECTED = (
+    "ASGI callable returned without",  # how the proxy tells a client that an answer broke off: it has logged why
+    "Unsupported upgrade request",  # a client that offers HTTP/2 or WebSocket is simply served over HTTP/1.1
+    "No supported WebSocket library",
+    "Invalid HTTP request received",
+    "Cancel ",  # the shutdown's grace is over: our own line says it
+)
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Drops what the server reports of events that the proxy means to happen, and answers for itself."""
+    if record.name != "uvicorn.error":
+        return True
+    if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+        return False
+    return not record.getMessage().startswith(_EXPECTED)

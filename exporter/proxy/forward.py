@@ -1,0 +1,313 @@
+"""The traffic path: takes a request from a client, has an upstream answer it, and relays the answer byte for byte.
+
+`Forwarder` is the bare ASGI application behind the proxy listener. It owns each request's Observation and emits exactly one
+RequestRecord per request, whatever becomes of it; who reads the records it does not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import httpx
+
+from exporter.observe.observation import Look, Observation
+from exporter.proxy.client import Client, ClientGoneError, Message, Receive
+from exporter.proxy.connection import StaleConnectionError
+from exporter.proxy.gate import Gate, Refusal
+from exporter.proxy.headers import Headers, end_to_end, find
+from exporter.proxy.transport import AnswerStream, Exchange
+from exporter.record import Attempt, AttemptResult, Outcome, RequestRecord
+from exporter.routing.upstream import Upstream
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class InFlight(Protocol):
+    """Who wants to know which requests are being served."""
+
+    def __len__(self) -> int: ...
+    def start(self, observation: Observation) -> None:
+        """A request has arrived."""
+
+    def end(self, observation: Observation) -> None:
+        """It has been accounted for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the forwarder keeps to."""
+
+    connect_seconds: float = 5.0
+    idle_seconds: float | None = None
+    """Longest silence of an upstream, before its answer and within; None waits for ever."""
+    held_bytes: int = 1 << 20
+    """Request bodies up to this size are held until complete, so that they can be looked into and sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a request ended, as far as the bytes of the answer do not say it."""
+
+    outcome: Outcome | None = None
+    error_type: str | None = None
+
+
+ANSWERED = Ending()
+GONE = Ending(Outcome.CLIENT_GONE, "client_gone")
+STOPPED = Ending(Outcome.TIMEOUT, "shutdown")
+BROKEN = Ending(Outcome.UPSTREAM_ERROR, "internal_error")
+
+
+class UpstreamFailureError(Exception):
+    """No answer could be had from an upstream."""
+
+    def __init__(self, result: AttemptResult, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.result = result
+        self.refusal = refusal
+
+    @property
+    def ending(self) -> Ending:
+        """What the record says."""
+        timed_out = self.result is AttemptResult.TIMEOUT
+        return Ending(Outcome.TIMEOUT if timed_out else Outcome.UPSTREAM_ERROR, str(self.result))
+
+
+class Forwarder:
+    """ASGI application that forwards every request to an upstream.
+
+    `choose` gives candidates for an observed request, best first; `emit` receives the records. With `recording` off, traffic
+    flows and nothing is observed.
+    """
+
+    def __init__(
+        self,
+        *,
+        choose: Callable[[Observation], Sequence[Upstream]],
+        transport: httpx.AsyncBaseTransport,
+        emit: Callable[[RequestRecord], None],
+        in_flight: InFlight,
+        gate: Gate,
+        limits: Limits = Limits(),
+        look: Look = Look(),
+        recording: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._choose = choose
+        self._transport = transport
+        self._emit = emit
+        self._in_flight = in_flight
+        self._gate = gate
+        self._limits = limits
+        self._timeout = {"connect": limits.connect_seconds, "read": limits.idle_seconds}
+        self._look = look
+        self._recording = recording
+        self._clock = clock
+        self._wall = wall
+        self.parse_errors: Counter[str] = Counter()
+        """What could not be understood of requests and answers, by dialect."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        observation = Observation.start(
+            now=self._clock(),
+            wall=self._wall(),
+            request_id=secrets.token_hex(8),
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"],
+            headers=scope["headers"],
+            look=self._look,
+        )
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        client = Client(receive, task, observation)
+        ending = BROKEN
+        refusal = self._gate.check(scope["headers"], len(self._in_flight))
+        self._in_flight.start(observation)
+        try:
+            if refusal is not None:
+                await self._refuse(send, observation, refusal)
+                ending = Ending(Outcome.REJECTED, refusal.type)
+            else:
+                ending = await self._serve(scope, client, send, observation)
+        except ClientGoneError:
+            ending = GONE
+        except asyncio.CancelledError:
+            if not client.gone:
+                ending = STOPPED
+                raise
+            task.uncancel()
+            ending = GONE
+        finally:
+            client.served()
+            self._finish(observation, ending)
+
+    async def _serve(self, scope: Scope, client: Client, send: Send, observation: Observation) -> Ending:
+        expects = (find(scope["headers"], b"expect") or b"").lower() == b"100-continue"
+        # Reading the body would give the client the consent that is the upstream's to give.
+        body = None if expects else await client.read(self._limits.held_bytes)
+        upstream = self._choose(observation)[0]
+        observation.route(upstream=upstream.name, provider=upstream.provider, tier=upstream.tier)
+        exchange = Exchange(target(scope, upstream), body, fresh=body is None, wait_for_continue=expects)
+        try:
+            response = await self._attempt(scope, client, upstream, exchange, observation)
+        except UpstreamFailureError as failure:
+            await self._refuse(send, observation, failure.refusal)
+            return failure.ending
+        return await self._relay(response, send, observation, upstream)
+
+    async def _attempt(
+        self, scope: Scope, client: Client, upstream: Upstream, exchange: Exchange, observation: Observation
+    ) -> httpx.Response:
+        """Have one upstream answer. What a retired connection swallowed is sent again, once, on a fresh one."""
+        ready = self._clock()
+        headers = self._gate.outgoing(outgoing_headers(scope["headers"]), upstream.api_key)
+        request = httpx.Request(
+            scope["method"],
+            upstream.url,
+            headers=headers,
+            stream=client,
+            extensions={"exchange": exchange, "timeout": self._timeout},
+        )
+        started = ready
+        while True:
+            result, status = AttemptResult.ABANDONED, None
+            try:
+                response = await self._transport.handle_async_request(request)
+                result, status = AttemptResult.ANSWERED, response.status_code
+                return response
+            except StaleConnectionError:
+                result = AttemptResult.RESENT
+            except httpx.TransportError as exc:
+                failure = explain(exc, upstream)
+                result = failure.result
+                raise failure from exc
+            finally:
+                now = self._clock()
+                observation.add_attempt(Attempt(upstream.name, result, now - started, status, exchange.reused))
+                if status is not None and exchange.written_at is not None:
+                    observation.add_overhead(max(0.0, exchange.written_at - ready - exchange.connect_seconds))
+            exchange.fresh, exchange.reused, started = True, False, now
+
+    async def _relay(self, response: httpx.Response, send: Send, observation: Observation, upstream: Upstream) -> Ending:
+        stream = cast(AnswerStream, response.stream)
+        headers = answer_headers(response)
+        now = self._clock()
+        feed = observation.feed
+        observing = self._recording
+        try:
+            await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+            observation.answer(now, response.status_code, headers)
+            async for chunk in stream:
+                at_end = stream.at_end
+                await send({"type": "http.response.body", "body": chunk, "more_body": not at_end})
+                if observing:
+                    try:
+                        feed(self._clock(), chunk)
+                    except Exception:
+                        observing = False
+                        self.parse_errors[observation.dialect] += 1
+                        log.exception("an answer could not be observed; it is forwarded all the same")
+                if at_end:
+                    break
+            else:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except httpx.TransportError as exc:
+            # The head is out: returning without an end makes the server close the connection, which tells the client.
+            failure = explain(exc, upstream)
+            log.warning("answer broken off: %s", failure, extra={"request_id": observation.request_id})
+            return failure.ending
+        finally:
+            await stream.aclose()
+        return ANSWERED
+
+    async def _refuse(self, send: Send, observation: Observation, refusal: Refusal) -> None:
+        """Answer with an error of our own, in the form that OpenAI's clients understand."""
+        error = {"code": refusal.status, "message": refusal.message, "type": refusal.type}
+        body = json.dumps({"error": error}).encode()
+        headers = [
+            (b"content-type", b"application/json; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            *refusal.headers,
+        ]
+        observation.answer(self._clock(), refusal.status, headers)
+        observation.feed(self._clock(), body)
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _finish(self, observation: Observation, ending: Ending) -> None:
+        try:
+            if self._recording:
+                self._emit(observation.finish(self._clock(), ending.outcome, ending.error_type))
+                if observation.parse_errors:
+                    self.parse_errors[observation.dialect] += observation.parse_errors
+        finally:
+            self._in_flight.end(observation)
+
+
+def target(scope: Scope, upstream: Upstream) -> bytes:
+    """The request target for the upstream: the client's own, percent-encoding untouched, behind the upstream's path."""
+    path: bytes = upstream.path_prefix + scope["raw_path"]
+    query: bytes = scope["query_string"]
+    return path + b"?" + query if query else path
+
+
+def outgoing_headers(headers: Headers) -> Headers:
+    """End-to-end fields of a request, and chunked framing where the client used it."""
+    kept = end_to_end(headers)
+    if find(headers, b"transfer-encoding") is not None:
+        kept.append((b"transfer-encoding", b"chunked"))
+    return kept
+
+
+def answer_headers(response: httpx.Response) -> Headers:
+    """End-to-end fields of an answer."""
+    kept = end_to_end(response.headers.raw)
+    if response.status_code == 304:
+        # uvicorn takes the length for a promise that a body follows; here it describes what was not sent (RFC 9110, 15.4.5).
+        kept = [field for field in kept if field[0] != b"content-length"]
+    return kept
+
+
+def explain(error: httpx.TransportError, upstream: Upstream) -> UpstreamFailureError:
+    """What a failure means, for the record and for the client, who learns the upstream's name but not its address."""
+    name = f"upstream '{upstream.name}'"
+    match error:
+        case httpx.ConnectTimeout():
+            return _failure(AttemptResult.CONNECT_TIMEOUT, 502, f"{name} cannot be reached: {error}")
+        case httpx.ConnectError():
+            return _failure(AttemptResult.CONNECT_ERROR, 502, f"{name} cannot be reached: {error}")
+        case httpx.ReadTimeout():
+            return _failure(AttemptResult.TIMEOUT, 504, f"{name} was {error}")
+        case httpx.ReadError():
+            return _failure(AttemptResult.DISCONNECTED, 502, f"{name} {error}")
+        case _:
+            lost = "closed" in str(error)
+            return _failure(
+                AttemptResult.DISCONNECTED if lost else AttemptResult.PROTOCOL_ERROR, 502, f"{name} {error}"
+            )
+
+
+_TYPES = {
+    AttemptResult.CONNECT_TIMEOUT: "upstream_unreachable",
+    AttemptResult.CONNECT_ERROR: "upstream_unreachable",
+    AttemptResult.TIMEOUT: "upstream_timeout",
+    AttemptResult.DISCONNECTED: "upstream_disconnected",
+    AttemptResult.PROTOCOL_ERROR: "upstream_protocol_error",
+}
+
+
+def _failure(result: AttemptResult, status: int, message: str) -> UpstreamFailureError:
+    return UpstreamFailureError(result, Refusal(status, _TYPES[result], message))

@@ -1,0 +1,80 @@
+"""The cardinality guard: label values that a client can choose, made safe and kept few.
+
+`prometheus.RequestMetrics` passes every model name, finish reason and error type through it, because each new value of
+a label is a new time series for ever.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Container, Mapping
+from types import MappingProxyType
+
+from exporter.telemetry import catalog
+from exporter.telemetry.instruments import Counter
+
+LABEL_LIMIT_CHARACTERS = 128
+OTHER = "other"
+UNKNOWN = "unknown"
+
+MODEL = "gen_ai_request_model"
+FINISH_REASON = "finish_reason"
+ERROR_TYPE = "error_type"
+LIMITS: Mapping[str, int] = MappingProxyType({MODEL: 100, FINISH_REASON: 50, ERROR_TYPE: 50})
+"""How many values that nobody vouches for are admitted, by label."""
+
+# Control characters and line separators break what reads an exposition line by line; lone surrogates cannot be encoded.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def clean(value: str, limit_characters: int = LABEL_LIMIT_CHARACTERS) -> str:
+    """`value` cut to the limit, with U+FFFD where a character is unsafe in an exposition."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", value[:limit_characters])
+
+
+class Guard:
+    """Admits label values: those an upstream serves always, others while there is room, and `other` for the rest.
+
+    A value once admitted stays admitted, so that a series does not end when a model is unloaded.
+    """
+
+    def __init__(
+        self,
+        served: Callable[[], Container[str]] = tuple,
+        *,
+        limits: Mapping[str, int] = LIMITS,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`served` gives the model names that the upstreams serve now; it is asked about names not seen before."""
+        self._served = served
+        self._admitted: dict[str, set[str]] = {label: set() for label in limits}
+        self._room = dict(limits)
+        self.overflow = Counter(catalog.SIDECAR_LABEL_OVERFLOW, wall_clock)
+        """Values that became `other`, by label."""
+
+    def admit(self, label: str, value: str) -> str:
+        """The value to use for `label`, which must be one of the guarded ones."""
+        admitted = self._admitted[label]
+        if len(value) <= LABEL_LIMIT_CHARACTERS and value in admitted:
+            return value
+        cleaned = clean(value)
+        if cleaned in admitted or self._is_served(label, value) or self._take_room(label):
+            admitted.add(cleaned)
+            return cleaned
+        self.overflow.series((label,)).inc()
+        return OTHER
+
+    def model(self, requested: str | None, answered: str | None) -> str:
+        """The model label of a request: what it asked for; when it named no model, what answered; else `unknown`."""
+        name = requested or answered
+        return self.admit(MODEL, name) if name else UNKNOWN
+
+    def _is_served(self, label: str, value: str) -> bool:
+        return label == MODEL and value in self._served()
+
+    def _take_room(self, label: str) -> bool:
+        if self._room[label] <= 0:
+            return False
+        self._room[label] -= 1
+        return True

@@ -1,0 +1,86 @@
+"""Families about the llama-servers: tiers, health, models, slots.
+
+`snapshot` calls it at each scrape with the newest samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState
+from exporter.telemetry import catalog
+from exporter.telemetry.guard import clean
+from exporter.telemetry.sampled import Row, Sampled
+
+Servers = Collection[LlamaServerSnapshot]
+ANSWERING = frozenset({ModelState.LOADED, ModelState.SLEEPING})
+
+
+def server_families(servers: Servers, configured_models: Mapping[str, int]) -> Iterator[Sampled]:
+    """Everything about the upstreams but what is mirrored from them."""
+    yield Sampled(catalog.TIER_MODELS_CONFIGURED, tuple(((tier,), n) for tier, n in configured_models.items()))
+    available = _available(servers, configured_models)
+    yield Sampled(catalog.TIER_MODELS_AVAILABLE, (((tier,), n) for tier, n in available.items()))
+    yield Sampled(catalog.UPSTREAM_UP, (((server.upstream, server.tier), server.up) for server in servers))
+    yield Sampled(catalog.UPSTREAM_SLOTS, _of_models(servers, _slots))
+    yield Sampled(catalog.UPSTREAM_CONTEXT_USED, _of_models(servers, _context))
+    yield Sampled(catalog.UPSTREAM_MODEL_STATE, _of_models(servers, _states))
+    yield Sampled(catalog.UPSTREAM_INFO, _of_models(servers, _info))
+
+
+def in_flight_family(in_flight: Iterable[tuple[str, str | None, int]], servers: Servers) -> Sampled:
+    """Requests being served: 0 for every known upstream, and more where there are some."""
+    counts = {(server.tier, server.upstream): 0 for server in servers}
+    for tier, upstream, count in in_flight:
+        labels = tier, upstream or ""
+        counts[labels] = counts.get(labels, 0) + count
+    return Sampled(catalog.REQUESTS_IN_FLIGHT, counts.items())
+
+
+def _available(servers: Servers, tiers: Iterable[str]) -> dict[str, int]:
+    """Models that can answer, by tier; 0 for every tier that is configured."""
+    available = dict.fromkeys(tiers, 0)
+    for server in servers:
+        available[server.tier] = available.get(server.tier, 0) + _answering(server)
+    return available
+
+
+def _answering(server: LlamaServerSnapshot) -> int:
+    if not server.up:
+        return 0
+    if not server.models and not server.router:
+        return 1  # It is well, so it has its one model, though its build does not name it.
+    return sum(model.state in ANSWERING for model in server.models)
+
+
+def _of_models(servers: Servers, rows: Callable[[LlamaServerSnapshot, ModelSnapshot], Iterator[Row]]) -> Iterator[Row]:
+    return (row for server in servers for model in server.models for row in rows(server, model))
+
+
+def _slots(server: LlamaServerSnapshot, model: ModelSnapshot) -> Iterator[Row]:
+    if model.slots:
+        total, processing = len(model.slots), sum(slot.processing for slot in model.slots)
+    elif model.total_slots is not None and model.requests_processing is not None:
+        total, processing = model.total_slots, model.requests_processing
+    else:
+        return
+    name = clean(model.id)
+    yield (server.upstream, name, "idle"), max(0, total - processing)
+    yield (server.upstream, name, "processing"), processing
+
+
+def _context(server: LlamaServerSnapshot, model: ModelSnapshot) -> Iterator[Row]:
+    for slot in model.slots:
+        if slot.context_size and slot.context_used is not None:
+            yield (server.upstream, clean(model.id), str(slot.id)), slot.context_used / slot.context_size
+
+
+def _states(server: LlamaServerSnapshot, model: ModelSnapshot) -> Iterator[Row]:
+    name = clean(model.id)
+    return (((server.upstream, name, state), state is model.state) for state in ModelState)
+
+
+def _info(server: LlamaServerSnapshot, model: ModelSnapshot) -> Iterator[Row]:
+    facts = (model.quantization, model.context_size, model.parameters, server.build)
+    labels = ("" if fact is None else clean(str(fact)) for fact in facts)
+    yield (server.upstream, server.tier, clean(model.id), *labels), 1

@@ -1,0 +1,36 @@
+"""What the composition root lends to the telemetry: live views of everything that is not a finished request.
+
+`app` builds one `Sources`; the families of `snapshot` read it at each scrape and never change anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from exporter.system.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Callables are asked at each scrape; mappings are live counts since the start of the process, by name."""
+
+    snapshot: Callable[[], Snapshot]
+    """The newest samples."""
+    in_flight: Callable[[], Iterable[tuple[str, str | None, int]]]
+    """Requests being served now, as (tier, upstream, count); the upstream is None before one was chosen."""
+    configured_models: Callable[[], Mapping[str, int]]
+    """Configured models by tier."""
+    sink_errors: Mapping[str, int]
+    """Records that a sink failed on, by sink."""
+    parse_errors: Mapping[str, int]
+    """Answers that could not be understood, by dialect."""
+    task_restarts: Mapping[str, int]
+    """Restarts of background work, by task."""
+    version: str
+    """Version of this package."""
+    clock: Callable[[], float] = time.monotonic
+    """The collectors' monotonic clock, in seconds."""
+    wall_clock: Callable[[], float] = time.time
+    """UTC seconds since the epoch."""

@@ -1,0 +1,132 @@
+"""`python -m tests.bench`: compares llama-exporter with nginx and with no proxy at all, in one run on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench import table
+from tests.bench.cases import CASES, select
+from tests.bench.processes import StartError, raise_file_limit
+from tests.bench.rounds import Results, run_cases
+from tests.bench.scrape import SERIES_WANTED, GapResult, MemoryResult, measure_gap, measure_memory
+from tests.bench.summary import Row, summarise
+from tests.bench.targets import OURS, PROXY_COMMAND, Target, relays_faithfully, start_nginx, start_ours, start_upstream
+
+
+@dataclass(slots=True)
+class Report:
+    """All that one run found."""
+
+    rows: list[Row]
+    results: Results
+    gap: GapResult | None
+    memory: MemoryResult | None
+    complaints: list[str]
+    """What could not be measured, or was wrong."""
+
+    def text(self) -> str:
+        """For people."""
+        parts = [f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"]
+        if self.rows:
+            parts.append(table.render(self.rows))
+        if self.gap is not None:
+            parts.append(table.render_gap(self.gap, SERIES_WANTED))
+        if self.memory is not None:
+            parts.append(table.render_memory(self.memory))
+        return "\n\n".join([*parts, *self.complaints])
+
+    def document(self) -> dict[str, Any]:
+        """For programs: everything, each round included."""
+        return {
+            "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()},
+            "rows": [asdict(row) | {"met": row.met} for row in self.rows],
+            "rounds": {case: {name: asdict(one) for name, one in by.items()} for case, by in self.results.items()},
+            "gap": None if self.gap is None else asdict(self.gap),
+            "memory": None if self.memory is None else asdict(self.memory),
+            "complaints": self.complaints,
+        }
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument(
+        "--seconds-per-case", type=float, default=1.2, metavar="S", help="measured interval (%(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds per case (%(default)s)")
+    names = ", ".join([*(case.name for case in CASES), "gap"])
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="CASE", help=f"by the start of its name: {names}"
+    )
+    parser.add_argument("--memory", action="store_true", help="also 100,000 requests with 10,000 model names")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round")
+    parser.add_argument("--proxy-command", default=PROXY_COMMAND, metavar="CMD", help="in the place of llama-exporter")
+    return parser.parse_args(arguments)
+
+
+def start_targets(stack: ExitStack, home: Path, proxy_command: str, complaints: list[str]) -> list[Target]:
+    """Start what can be started; the upstream is the first target, and complaints say what is missing."""
+    upstream = stack.enter_context(start_upstream())
+    targets = [upstream]
+    ways = {"nginx": start_nginx(home, upstream.port), OURS: start_ours(home, upstream.port, proxy_command)}
+    for name, way in ways.items():
+        try:
+            target = stack.enter_context(way)
+        except StartError as error:
+            complaints.append(f"{name} did not start, it is left out: {error}")
+            continue
+        targets.append(target)
+        if not relays_faithfully(target, upstream):
+            complaints.append(f"{name} does not relay the upstream's answers as they are")
+    return targets
+
+
+def measure(options: argparse.Namespace, targets: Sequence[Target], complaints: list[str]) -> Report:
+    """Run what was asked for."""
+    cases = select(options.only)
+    results = run_cases(cases, targets, options.rounds, options.seconds_per_case, tell)
+    ours = next((target for target in targets if target.name == OURS), None)
+    wants_gap = not options.only or any("gap".startswith(word) for word in options.only)
+    return Report(
+        rows=summarise(cases, results),
+        results=results,
+        gap=measure_gap(ours, targets[0], tell) if ours is not None and wants_gap else None,
+        memory=measure_memory(ours, tell) if ours is not None and options.memory else None,
+        complaints=complaints,
+    )
+
+
+def tell(what: str) -> None:
+    """Say what is being measured."""
+    print(f"measuring {what}", file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run and print; 1 when something could not be measured."""
+    options = parse(arguments)
+    raise_file_limit()
+    began = time.monotonic()
+    complaints: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as home, ExitStack() as stack:
+        targets = start_targets(stack, Path(home), options.proxy_command, complaints)
+        report = measure(options, targets, complaints)
+    print(report.text())
+    print(f"\n{time.monotonic() - began:.0f} s")
+    if options.json is not None:
+        options.json.write_text(json.dumps(report.document(), indent=1))
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

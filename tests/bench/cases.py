@@ -1,0 +1,77 @@
+"""What is measured: the cases of the benchmark, and the load that each of them means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.bench.load import Plan
+from tests.bench.upstream import FRAMING_CHUNKS
+
+PATH = "/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kind of traffic at one number of connections."""
+
+    name: str
+    connections: int
+    contents: int = 0
+    """Content chunks of a stream; 0 for a JSON answer."""
+    pace_seconds: float = 0.0
+    """Time between two chunks; 0: one per turn of the upstream's event loop."""
+    prompt_bytes: int = 8
+    base: str | None = None
+    """The JSON case whose CPU time per request is taken off to get at the cost of the chunks."""
+    rounds: int | None = None
+    """None: as many as the command line says."""
+    seconds: float | None = None
+    """None: as the command line says."""
+    ramp_seconds: float = 0.0
+
+    @property
+    def chunks(self) -> int:
+        """All chunks of one answer; 0 for a JSON answer."""
+        return self.contents + FRAMING_CHUNKS if self.contents else 0
+
+    @property
+    def steady(self) -> bool:
+        """All streams begin before the measured interval and end after it, and every chunk is read by itself."""
+        return self.ramp_seconds > 0
+
+    def plan(self, port: int, pids: tuple[int, ...], seconds: float) -> Plan:
+        """The load on one target."""
+        query = f"?n={self.contents}&ms={self.pace_seconds * 1000:g}" if self.contents else ""
+        return Plan(
+            port=port,
+            target=PATH + query,
+            stream=bool(self.contents),
+            connections=self.connections,
+            seconds=self.seconds or seconds,
+            warmup_seconds=self.ramp_seconds + 0.5,
+            ramp_seconds=self.ramp_seconds,
+            prompt_bytes=self.prompt_bytes,
+            pids=pids,
+        )
+
+
+CASES = (
+    Case("json-1", 1),
+    Case("json-32", 32),
+    Case("json-256", 256),
+    Case("stream-1", 1, contents=64, base="json-1"),
+    Case("stream-32", 32, contents=64, base="json-32"),
+    Case("stream-256", 256, contents=64, base="json-256"),
+    Case("paced-32", 32, contents=64, pace_seconds=0.01, base="json-32"),
+    Case("upload-8", 8, prompt_bytes=262_144),
+    Case("idle-1000", 1000, contents=4, pace_seconds=1.0, rounds=1, seconds=3.0, ramp_seconds=1.0),
+)
+
+
+def select(only: Iterable[str]) -> list[Case]:
+    """The cases whose names begin with one of these words (all without any), and the JSON cases that they build on."""
+    words = tuple(only) or ("",)
+    chosen = {case.name for case in CASES if case.name.startswith(words)}
+    chosen |= {case.base for case in CASES if case.name in chosen and case.base}
+    return [case for case in CASES if case.name in chosen]

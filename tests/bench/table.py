@@ -1,0 +1,129 @@
+"""The benchmark's report as plain text, the same in a terminal and in a log. Pure: figures in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from tests.bench.arithmetic import Middle
+from tests.bench.scrape import GapFigures, GapResult, MemoryResult
+from tests.bench.summary import CHUNK_RATIO_TARGET, REQUEST_RATIO_TARGET, Row
+
+MEMORY_TARGET_BYTES = 100_000_000
+
+HEADINGS = (
+    "case", "target", "req/s", "CPU %", "us/request", "us/chunk", "x nginx", "",
+    "p50 ms", "p99 ms", "+p50 ms", "+p99 ms", "ttfb ms", "reads", "errors", "RSS MB",
+)  # fmt: skip
+
+EXPLANATION = (
+    "us/request: CPU time (user + system) of the proxy per answer, a whole stream being one;"
+    " ~: how far the rounds lay apart, (largest - smallest) / median.",
+    "us/chunk: (CPU time of the stream case - answers x us/request of the JSON case with as many connections) / chunks;"
+    " idle-1000: CPU time / chunks, no request falls into its interval.",
+    f"x nginx: us/chunk for streams (target <= {CHUNK_RATIO_TARGET:g}), else us/request"
+    f" (target <= {REQUEST_RATIO_TARGET:g}, none for uploads).",
+    "+p50, +p99: latency beyond `direct` in the same closed loop; reads: pieces in which one answer reached the client"
+    " (a stream has 67 chunks: when fewer arrive, the proxy took several at once).",
+    "All figures are medians of the rounds, errors are sums. RSS: resident memory after the case.",
+)
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number, or a dash where there is none."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Seconds as milliseconds."""
+    return number(None if seconds is None else seconds * 1000, 2)
+
+
+def megabytes(count: int) -> str:
+    """Bytes as millions of bytes; a dash for 0."""
+    return number(count / 1e6 if count else None, 0)
+
+
+def with_spread(found: Middle | None) -> str:
+    """A median and how far the rounds lay apart."""
+    return "-" if found is None else f"{found.value:,.1f} ~{found.spread * 100:.0f}%"
+
+
+def verdict(met: bool | None) -> str:
+    """In a word."""
+    return {None: "", True: "met", False: "NOT MET"}[met]
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One line of the table as text."""
+    one = row.figures
+    return (
+        row.case,
+        row.target,
+        number(one.requests_per_second),
+        number(None if one.cpu_share is None else one.cpu_share * 100, 0),
+        with_spread(one.request_us),
+        with_spread(one.chunk_us),
+        "" if row.ratio is None else f"{row.ratio:.1f}",
+        verdict(row.met),
+        milliseconds(one.p50),
+        milliseconds(one.p99),
+        milliseconds(row.added_p50),
+        milliseconds(row.added_p99),
+        milliseconds(one.ttfb_p50),
+        number(one.reads, 0),
+        str(one.errors),
+        megabytes(one.resident_bytes),
+    )
+
+
+def align(lines: Sequence[Sequence[str]], left: int = 2) -> list[str]:
+    """Lines of cells as text in columns, the first `left` columns flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def render(rows: Sequence[Row]) -> str:
+    """The table, a rule below its headings and a blank line between two cases."""
+    heading, *lines = align([HEADINGS, *map(cells, rows)])
+    text = [heading, "-" * max(map(len, [heading, *lines]))]
+    for _, group in groupby(zip(rows, lines, strict=True), key=lambda pair: pair[0].case):
+        text += [*(line for _, line in group), ""]
+    return "\n".join([*text, *EXPLANATION])
+
+
+def _gap_line(name: str, one: GapFigures) -> tuple[str, ...]:
+    return (name, milliseconds(one.p99), milliseconds(one.longest), str(one.errors))
+
+
+def render_gap(result: GapResult, wanted: int) -> str:
+    """What scraping does to one paced stream."""
+    lines = [
+        ("a chunk each 10 ms", "p99 ms late", "longest ms late", "errors"),
+        _gap_line("direct", result.direct),
+        _gap_line("llama-exporter, not scraped", result.quiet),
+        _gap_line("llama-exporter, scraped each second", result.scraped),
+    ]
+    shortfall = "" if result.series >= wanted else f" (fewer than the {wanted:,} that were wanted)"
+    scrapes = (
+        f"{result.scrapes} scrapes of {result.series:,} series{shortfall}: p50 {milliseconds(result.scrape_p50)} ms,"
+        f" longest {milliseconds(result.scrape_longest)} ms; RSS {megabytes(result.resident_bytes)} MB"
+    )
+    return "\n".join([*align(lines, left=1), scrapes])
+
+
+def render_memory(result: MemoryResult) -> str:
+    """Resident memory after the long run."""
+    met = verdict(result.after_bytes < MEMORY_TARGET_BYTES)
+    return (
+        f"memory: {megabytes(result.after_bytes)} MB resident after {result.requests:,} requests with {result.models:,}"
+        f" model names in {result.seconds:.0f} s (target < {megabytes(MEMORY_TARGET_BYTES)} MB: {met});"
+        f" before {megabytes(result.before_bytes)} MB, peak {megabytes(result.peak_bytes)} MB,"
+        f" series {'-' if result.series is None else format(result.series, ',')}, errors {result.errors}"
+    )

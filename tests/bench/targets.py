@@ -1,0 +1,96 @@
+"""The three ways from the load generator to the upstream: direct, through nginx, through llama-exporter."""
+
+from __future__ import annotations
+
+import http.client
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.bench import nginx
+from tests.bench.cases import PATH
+from tests.bench.processes import StartError, free_port, listens, running
+
+DIRECT, NGINX, OURS = "direct", "nginx", "llama-exporter"
+
+PROXY_COMMAND = (
+    f"{shlex.quote(sys.executable)} -m exporter serve --upstream http://127.0.0.1:{{upstream_port}} "
+    "--proxy-listen 127.0.0.1:{proxy_port} --admin-listen 127.0.0.1:{admin_port}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the load goes, and the processes that are to be measured."""
+
+    name: str
+    port: int
+    pids: tuple[int, ...] = ()
+    admin_port: int | None = None
+    """Where `/metrics` is; None where there is none."""
+
+
+@contextmanager
+def start_upstream() -> Iterator[Target]:
+    """The upstream, which is the target for `direct` as well."""
+    command = [sys.executable, "-m", "tests.bench.upstream"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield Target(DIRECT, int(process.stdout.readline()))
+        finally:
+            process.stdin.close()
+
+
+@contextmanager
+def start_nginx(home: Path, upstream_port: int) -> Iterator[Target]:
+    """Nginx in front of the upstream. Raises StartError, also when it is not installed."""
+    port = free_port()
+    try:
+        command = nginx.command(home, port, upstream_port)
+    except FileNotFoundError as error:
+        raise StartError(str(error)) from error
+    with running(command, home / "nginx.log", partial(listens, port)) as pids:
+        yield Target(NGINX, port, pids)
+
+
+@contextmanager
+def start_ours(home: Path, upstream_port: int, template: str) -> Iterator[Target]:
+    """llama-exporter, or a proxy whose command names {upstream_port}, {proxy_port}, {admin_port}. Raises StartError."""
+    port, admin_port = free_port(), free_port()
+    command = shlex.split(template.format(upstream_port=upstream_port, proxy_port=port, admin_port=admin_port))
+    has_admin = "{admin_port}" in template
+    ready = partial(_is_healthy, admin_port) if has_admin else partial(listens, port)
+    with running(command, home / "proxy.log", ready) as pids:
+        yield Target(OURS, port, pids, admin_port if has_admin else None)
+
+
+def _is_healthy(admin_port: int) -> bool:
+    try:
+        return _fetch(admin_port, "GET", "/-/healthy")[0] == 200
+    except OSError:
+        return False
+
+
+def _fetch(port: int, method: str, target: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, target, body=b"{}" if method == "POST" else None)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def relays_faithfully(target: Target, direct: Target) -> bool:
+    """Whether a JSON answer and a stream have, through the target, the same status and body as without it."""
+    return all(
+        _fetch(target.port, "POST", PATH + query) == _fetch(direct.port, "POST", PATH + query)
+        for query in ("", "?n=64&ms=0")
+    )
