@@ -1,10 +1,10 @@
-"""Writes the generated pages: `python docs/generate.py`. A test compares what is committed with what this would write."""
+"""Writes the generated pages: `python docs/generate.py`. A test compares them with what is committed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -19,9 +19,9 @@ CONFIGURATION_HEAD = """\
 
 Generated from `exporter/config.py` by `make docs`; do not edit.
 
-Sources, later ones win: defaults, the TOML file (`--config FILE`), the environment, the command line. An unknown setting is an
-error that names the nearest known one. `llama-exporter check-config` says whether the settings are valid, and
-`llama-exporter print-config` prints those in force, secrets hidden.
+Sources, later ones win: defaults, the TOML file (`--config FILE`), the environment, the command line. An unknown
+setting is an error that names the nearest known one. `llama-exporter check-config` says whether the settings are
+valid, and `llama-exporter print-config` prints those in force, secrets hidden.
 
 - In the environment a setting is `LLAMA_EXPORTER_SECTION__KEY`; lists are written `a, b` or as JSON.
 - Names of other systems that are understood: {foreign}. Our own names win over them.
@@ -87,9 +87,7 @@ def _is_section(info: FieldInfo) -> bool:
 
 
 def _model(info: FieldInfo) -> type[BaseModel]:
-    assert isinstance(info.annotation, type)
-    assert issubclass(info.annotation, BaseModel)
-    return info.annotation
+    return cast(type[BaseModel], info.annotation)
 
 
 def _default(info: FieldInfo) -> str:
@@ -112,9 +110,11 @@ def _meaning(info: FieldInfo) -> str:
         for key, word in (("ge", "at least"), ("gt", "above"), ("le", "at most"))
         if getattr(item, key, None) is not None
     ]
-    choices = get_args(info.annotation) if get_origin(info.annotation) and all(
-        isinstance(choice, str) for choice in get_args(info.annotation)
-    ) else ()
+    choices = (
+        get_args(info.annotation)
+        if get_origin(info.annotation) and all(isinstance(choice, str) for choice in get_args(info.annotation))
+        else ()
+    )
     notes = ([", ".join(map(str, choices))] if choices else []) + ([", ".join(bounds)] if bounds else [])
     return " ".join([text, *(f"({note})" for note in notes)]).strip()
 

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="llama-exporter",
-        description="A transparent sidecar for llama-server: forwards every byte, measures what passes, tells Prometheus.",
+        description="A transparent sidecar for llama-server: forwards every byte, and tells Prometheus what passes.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -50,18 +50,24 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(command=_serve)
 
     demo = commands.add_parser(
-        "demo", help="run a real llama.cpp engine with a tiny model behind the sidecar, with traffic", formatter_class=_formatter
+        "demo",
+        help="run a real llama.cpp engine with a tiny model behind the sidecar, with traffic",
+        formatter_class=_formatter,
     )
     demo.add_argument("--duration", type=_positive, metavar="S", help="end after so many seconds (default: at Ctrl-C)")
     demo.add_argument("--proxy-listen", metavar="H:P", default="127.0.0.1:8001", help="default: %(default)s")
     demo.add_argument("--admin-listen", metavar="H:P", default="127.0.0.1:9464", help="default: %(default)s")
     demo.set_defaults(command=_demo)
 
-    check = commands.add_parser("check-config", help="say whether the settings are valid, and end", formatter_class=_formatter)
+    check = commands.add_parser(
+        "check-config", help="say whether the settings are valid, and end", formatter_class=_formatter
+    )
     _add_settings(check)
     check.set_defaults(command=_check_config)
 
-    show = commands.add_parser("print-config", help="print the settings in force as TOML, secrets hidden", formatter_class=_formatter)
+    show = commands.add_parser(
+        "print-config", help="print the settings in force as TOML, secrets hidden", formatter_class=_formatter
+    )
     _add_settings(show)
     show.set_defaults(command=_print_config)
     return parser
@@ -81,7 +87,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--proxy-listen", metavar="H:P", help="where clients connect instead (default: 127.0.0.1:8001)")
     parser.add_argument(
-        "--admin-listen", action="append", metavar="H:P", help="where Prometheus scrapes (default: 127.0.0.1:9464); can be repeated"
+        "--admin-listen",
+        action="append",
+        metavar="H:P",
+        help="where Prometheus scrapes (default: 127.0.0.1:9464); can be repeated",
     )
     parser.add_argument("--store", metavar="URL", help="where history is kept; this version keeps none: `none`")
     parser.add_argument("--log-level", metavar="L", help="debug, info, warning, error (default: info)")

@@ -1,6 +1,7 @@
 """Settings: loaded once, frozen, and the only place that reads the environment.
 
-Sources, later ones win: defaults, TOML file, environment, command line. `cli` calls `load`; everything else is handed what it needs.
+Sources, later ones win: defaults, TOML file, environment, command line. `cli` calls `load`; everything else is handed
+what it needs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -76,12 +78,17 @@ def _check_address(address: str) -> str:
 class UpstreamSettings(Section):
     """One llama-server."""
 
-    name: str = Field(default="", max_length=64, description="Label in metrics and errors; default: the host and port, or the tier.")
+    name: str = Field(
+        default="", max_length=64, description="Label in metrics and errors; default: the host and port, or the tier."
+    )
     url: str = Field(description="`http://host:port`, with a path if the server has one.")
-    tier: str = Field(default="unknown", max_length=64, description="Tier that its requests count for (Q2, Q3, Q4, ...).")
+    tier: str = Field(
+        default="unknown", max_length=64, description="Tier that its requests count for (Q2, Q3, Q4, ...)."
+    )
     provider: str = Field(default="llama_cpp", max_length=64, description="Value of the label `gen_ai_provider_name`.")
     api_key: SecretStr | None = Field(
-        default=None, description="Sent as a bearer token by our own polls, and with requests that carry no credentials."
+        default=None,
+        description="Sent as a bearer token by our own polls, and with requests that carry no credentials.",
     )
 
     @model_validator(mode="before")
@@ -123,17 +130,20 @@ class ProxySettings(Section):
     listen: str = Field(default="127.0.0.1:8001", description="`HOST:PORT`; port 0 takes a free one.")
     connect_timeout_seconds: Seconds = Field(default=5.0, description="For a connection to an upstream; then 502.")
     idle_timeout_seconds: Seconds | None = Field(
-        default=None, description="Longest silence of an upstream, before or within its answer; then 504. Unset: wait for ever."
+        default=None,
+        description="Longest silence of an upstream, before or within its answer; then 504. Unset: wait for ever.",
     )
     shutdown_grace_seconds: float = Field(
         default=30.0, ge=0, description="After SIGTERM, how long requests in flight may take to finish."
     )
-    max_in_flight: int | None = Field(default=None, ge=1, description="Requests served at once; more are refused with 503. Unset: no limit.")
+    max_in_flight: int | None = Field(
+        default=None, ge=1, description="Requests served at once; more are refused with 503. Unset: no limit."
+    )
     held_body_bytes: int = Field(
         default=1 << 20,
         ge=0,
         le=64 << 20,
-        description="Request bodies up to this size are looked into, and can be sent again; longer ones are streamed through unseen.",
+        description="Request bodies up to this size are looked into, and can be sent again; longer ones pass unseen.",
     )
     client_name_header: str = Field(
         default="X-Origin", description="Header that names the client application, where there is no `Origin` header."
@@ -145,7 +155,9 @@ class ProxySettings(Section):
 class AdminSettings(Section):
     """The listener for Prometheus, dashboards and people."""
 
-    listen: Annotated[tuple[str, ...], NoDecode] = Field(default=("127.0.0.1:9464",), min_length=1, description="One or more `HOST:PORT`.")
+    listen: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("127.0.0.1:9464",), min_length=1, description="One or more `HOST:PORT`."
+    )
 
     @field_validator("listen", mode="before")
     @classmethod
@@ -161,8 +173,12 @@ class AdminSettings(Section):
 class AuthSettings(Section):
     """API keys. Unset means open."""
 
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), description="Accepted on the admin listener (`PROXY_API_KEY` adds one).")
-    proxy_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), description="Demanded on the proxy listener; not passed on to llama-server.")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), description="Accepted on the admin listener (`PROXY_API_KEY` adds one)."
+    )
+    proxy_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), description="Demanded on the proxy listener; not passed on to llama-server."
+    )
 
     @field_validator("api_keys", "proxy_api_keys", mode="before")
     @classmethod
@@ -199,7 +215,7 @@ class BucketSettings(Section):
     @field_validator("*")
     @classmethod
     def _ascending(cls, value: Bounds | None) -> Bounds | None:
-        if value is not None and (not value or value[0] <= 0 or any(a >= b for a, b in zip(value, value[1:], strict=False))):
+        if value is not None and (not value or value[0] <= 0 or any(a >= b for a, b in pairwise(value))):
             raise ValueError("bounds must be positive and ascending")
         return value
 
@@ -207,11 +223,18 @@ class BucketSettings(Section):
 class MetricsSettings(Section):
     """What is recorded of the traffic."""
 
-    enabled: bool = Field(default=True, description="Master switch (`LOG_REQUEST_METRICS`): off, traffic flows and nothing is recorded.")
-    max_models: int = Field(
-        default=100, ge=1, le=100_000, description="Distinct model names, beside those that an upstream serves, before `other`."
+    enabled: bool = Field(
+        default=True, description="Master switch (`LOG_REQUEST_METRICS`): off, traffic flows and nothing is recorded."
     )
-    max_label_values: int = Field(default=50, ge=1, le=10_000, description="The same for finish reasons and error types.")
+    max_models: int = Field(
+        default=100,
+        ge=1,
+        le=100_000,
+        description="Distinct model names, beside those that an upstream serves, before `other`.",
+    )
+    max_label_values: int = Field(
+        default=50, ge=1, le=10_000, description="The same for finish reasons and error types."
+    )
     buckets: BucketSettings = BucketSettings()
 
 
@@ -227,8 +250,12 @@ class SamplingSettings(Section):
 class LogSettings(Section):
     """Our own log, on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="At debug, one line per request.")
-    format: Literal["auto", "text", "json"] = Field(default="auto", description="auto: text on a terminal, JSON otherwise.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="At debug, one line per request."
+    )
+    format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="auto: text on a terminal, JSON otherwise."
+    )
 
     @field_validator("level", "format", mode="before")
     @classmethod
@@ -255,7 +282,9 @@ class Settings(BaseSettings):
     )
 
     upstreams: Annotated[tuple[UpstreamSettings, ...], NoDecode] = Field(
-        default=(UpstreamSettings(url="http://127.0.0.1:8080"),), min_length=1, description="The llama-servers; `URL` or `TIER=URL` is short for a table."
+        default=(UpstreamSettings(url="http://127.0.0.1:8080"),),
+        min_length=1,
+        description="The llama-servers; `URL` or `TIER=URL` is short for a table.",
     )
     proxy: ProxySettings = ProxySettings()
     admin: AdminSettings = AdminSettings()
@@ -431,7 +460,8 @@ def _siblings(path: Sequence[str]) -> list[str]:
 
 
 def to_toml(settings: Settings) -> str:
-    """The settings in force as a TOML file that `load` understands; secrets are shown as stars, unset ones as comments."""
+    """The settings in force as a TOML file that `load` understands; secrets are shown as stars, unset ones as
+    comments."""
     values = settings.model_dump(mode="json")
     lines: list[str] = []
     for upstream in values.pop("upstreams"):

@@ -33,7 +33,8 @@ class KeyRing:
 
 
 def credentials(headers: Fields) -> list[bytes]:
-    """Keys that a request presents as `x-api-key` or `Authorization: Bearer`; the scheme's case is free (RFC 9110, 11.1)."""
+    """Keys that a request presents as `x-api-key` or `Authorization: Bearer`; the scheme's case is free (RFC 9110,
+    11.1)."""
     found = []
     for name, value in headers:
         if name == b"x-api-key":

@@ -1,6 +1,8 @@
-"""Sockets, signals, and the one uvicorn server that runs on all sockets; requests are dispatched by the port they came in on.
+"""Sockets, signals, and the one uvicorn server that runs on all sockets; requests are dispatched by the port they came
+in on.
 
-`app` binds the listeners before anything is started, so that a port in use is one clear line, and runs `serve` until a signal.
+`app` binds the listeners before anything is started, so that a port in use is one clear line, and runs `serve` until a
+signal.
 """
 
 from __future__ import annotations
@@ -129,7 +131,8 @@ def server(apps: Sequence[tuple[socket.socket, ASGIApp]], *, grace_seconds: floa
 async def serve(apps: Sequence[tuple[socket.socket, ASGIApp]], *, grace_seconds: float) -> None:
     """Serve until SIGTERM or SIGINT, then finish requests in flight for up to `grace_seconds`."""
     running = server(apps, grace_seconds=grace_seconds)
-    # uvicorn raises the signals that it caught once more when it is done, for whoever handled them before: nobody, here.
+    # uvicorn raises the signals that it caught once more when it is done, for whoever handled them before: nobody,
+    # here.
     for sig in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sig, lambda *_: None)
     await running.serve(sockets=[listener for listener, _ in apps])

@@ -1,6 +1,7 @@
 """Structured logs on standard error: readable text on a terminal, one JSON object a line otherwise.
 
-`cli` calls `configure` once. Fields beside the message are given as `extra={...}`; prompts, answers and secrets are never logged.
+`cli` calls `configure` once. Fields beside the message are given as `extra={...}`; prompts, answers and secrets are
+never logged.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def write_access(record: RequestRecord) -> None:
             "path": record.path,
             "status": record.status_code,
             "outcome": str(record.outcome),
+            "origin": record.origin,
             "upstream": record.upstream,
             "model": record.response_model or record.requested_model,
             "seconds": round(record.duration_seconds, 6),

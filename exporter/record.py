@@ -1,7 +1,9 @@
 """The frozen account of one finished request, and the glossary of every field in it.
 
-`observe.Observation` builds exactly one `RequestRecord` per request, whatever became of the request; the sinks (metrics,
-read-models, store) receive it through `fanout`. Unknown is `None`, never 0 and never an empty string. Durations come from
+`observe.Observation` builds exactly one `RequestRecord` per request, whatever became of the request; the sinks
+(metrics,
+read-models, store) receive it through `fanout`. Unknown is `None`, never 0 and never an empty string. Durations come
+from
 the monotonic clock and are seconds; the one timestamp is UTC wall time, in seconds since the epoch.
 """
 
@@ -110,7 +112,8 @@ class RequestRecord:
     path: str
     """Path without the query, percent-decoded, at most 256 characters."""
     operation: str
-    """What was asked for: chat, text_completion, responses, messages, embeddings, rerank, infill, tokenize, ...; `other`."""
+    """What was asked for: chat, text_completion, responses, messages, embeddings, rerank, infill, tokenize, ...;
+    `other`."""
     inference: bool
     """Whether the operation runs the model (chat, text_completion, responses, messages, embeddings, rerank, infill)."""
     requested_model: str | None
@@ -165,7 +168,8 @@ class RequestRecord:
 
     # Times
     overhead_seconds: float | None
-    """Time that the sidecar itself added before the upstream had the request: from the complete head (and as much of the
+    """Time that the sidecar itself added before the upstream had the request: from the complete head (and as much of
+    the
     body as is held back) to the first byte written upstream, connecting excluded. None when no upstream was reached."""
     first_byte_seconds: float | None
     """From the start to the response headers of the upstream."""

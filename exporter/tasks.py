@@ -32,7 +32,8 @@ async def cancel(task: asyncio.Task[Any]) -> None:
 
 
 class Supervisor:
-    """Runs named coroutine functions for ever: one that raises or returns is started again, 1 s, 2 s, 4 s ... 60 s later."""
+    """Runs named coroutine functions for ever: one that raises or returns is started again, 1 s, 2 s, 4 s ... 60 s
+    later."""
 
     def __init__(self) -> None:
         self.restarts: dict[str, int] = {}

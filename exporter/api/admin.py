@@ -55,7 +55,8 @@ def error(status: int, message: str) -> JSONResponse:
 
 
 async def _refuse(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, HTTPException)
+    if not isinstance(exc, HTTPException):
+        raise exc
     message = f"no such path: {request.url.path}" if exc.status_code == 404 else exc.detail
     response = error(exc.status_code, message)
     response.headers.update(exc.headers or {})

@@ -1,49 +1,41 @@
-"""What the summary shows, computed from successive scrapes of `/metrics` as Prometheus computes it. Pure.
+"""The numbers on the summary's screen, computed from two scrapes as a Prometheus dashboard would. Pure.
 
-`summary` calls `parse` on what it scraped and `figures` on the oldest and newest scrape of its window. A metric that is not
-there (no traffic yet, nothing sampled yet) makes its figure None.
+`summary` shows them. What cannot be known yet (no traffic, nothing sampled) is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
-from prometheus_client.parser import text_string_to_metric_families
-
+from exporter.demo.scrape import Scrape, histogram_quantile, increase, rate, series, total
 from exporter.telemetry import catalog
 
-Labels = frozenset[tuple[str, str]]
-
-HISTOGRAMS = (catalog.TTFT, catalog.INTER_TOKEN_LATENCY, catalog.REQUEST_DURATION)
-SINGLES = (
-    catalog.REQUESTS,
-    catalog.REQUESTS_IN_FLIGHT,
-    catalog.CACHED_TOKENS,
-    catalog.UPSTREAM_UP,
-    catalog.UPSTREAM_SLOTS,
-    catalog.CPU_UTILIZATION,
-    catalog.MEMORY_LIMIT,
-    catalog.MEMORY_AVAILABLE,
-)
+REQUESTS = catalog.REQUESTS.sample_name
+IN_FLIGHT = catalog.REQUESTS_IN_FLIGHT.sample_name
 TOKENS = f"{catalog.TOKEN_USAGE.sample_name}_sum"
-WANTED = frozenset({f"{m.sample_name}_bucket" for m in HISTOGRAMS} | {m.sample_name for m in SINGLES} | {TOKENS})
+CACHED_TOKENS = catalog.CACHED_TOKENS.sample_name
+UPSTREAM_UP = catalog.UPSTREAM_UP.sample_name
+SLOTS = catalog.UPSTREAM_SLOTS.sample_name
+CPU_UTILIZATION = catalog.CPU_UTILIZATION.sample_name
+MEMORY_LIMIT = catalog.MEMORY_LIMIT.sample_name
+MEMORY_AVAILABLE = catalog.MEMORY_AVAILABLE.sample_name
+TTFT = catalog.TIME_TO_FIRST_TOKEN.sample_name
+INTER_TOKEN = catalog.INTER_TOKEN_LATENCY.sample_name
+DURATION = catalog.REQUEST_DURATION.sample_name
 
+INPUT = {"gen_ai_token_type": "input"}
+OUTPUT = {"gen_ai_token_type": "output"}
 
-@dataclass(frozen=True, slots=True)
-class Scrape:
-    """One answer of `/metrics`."""
-
-    at: float
-    """Monotonic seconds."""
-    samples: Mapping[str, Mapping[Labels, float]]
-    """Values by labels by sample name."""
+NAMES = frozenset(
+    {REQUESTS, IN_FLIGHT, TOKENS, CACHED_TOKENS, UPSTREAM_UP, SLOTS, CPU_UTILIZATION, MEMORY_LIMIT, MEMORY_AVAILABLE}
+    | {f"{histogram}_bucket" for histogram in (TTFT, INTER_TOKEN, DURATION)}
+)
+"""The samples that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quantiles:
-    """Median and 95th percentile of a histogram over the window, seconds."""
+    """Median and 95th percentile over the window, seconds."""
 
     p50: float | None
     p95: float | None
@@ -61,9 +53,10 @@ class OutcomeCount:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One screen's worth of numbers. Rates and quantiles are those of the window."""
+    """One screen's worth. Rates, shares of tokens and quantiles are those of the window between the two scrapes."""
 
     requests: float | None
+    """Since the sidecar started."""
     requests_per_second: float | None
     in_flight: float | None
     input_tokens_per_second: float | None
@@ -84,38 +77,43 @@ class Figures:
     memory_total_bytes: float | None
 
 
-def parse(text: str, at: float) -> Scrape:
-    """The samples that the figures need, from the Prometheus text format. Raises ValueError when it is malformed."""
-    samples: dict[str, dict[Labels, float]] = {}
-    # Parsing every line costs far more than looking at how it begins; a label's value may hold what `splitlines` cuts at.
-    lines = [line for line in text.split("\n") if line.partition("{")[0].partition(" ")[0] in WANTED]
-    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
-        for sample in family.samples:
-            samples.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
-    return Scrape(at=at, samples=samples)
-
-
 def figures(old: Scrape, new: Scrape) -> Figures:
-    """The figures of the window from `old` to `new`. With one and the same scrape, all rates and quantiles are None."""
-    requests = catalog.REQUESTS.sample_name
-    used, cached = increase(old, new, TOKENS, gen_ai_token_type="input"), increase(old, new, CACHED)
-    limit, available = total(new, catalog.MEMORY_LIMIT.sample_name), total(new, catalog.MEMORY_AVAILABLE.sample_name)
-    slots = catalog.UPSTREAM_SLOTS.sample_name
+    """The figures of the window from `old` to `new`. With one and the same scrape, whatever needs two is None."""
+    limit, available = total(new, MEMORY_LIMIT), total(new, MEMORY_AVAILABLE)
     return Figures(
-        requests=total(new, requests),
-        requests_per_second=rate(old, new, requests),
-        in_flight=total(new, catalog.REQUESTS_IN_FLIGHT.sample_name),
-        input_tokens_per_second=rate(old, new, TOKENS, gen_ai_token_type="input"),
-        output_tokens_per_second=rate(old, new, TOKENS, gen_ai_token_type="output"),
-        cached_ratio=cached / used if used and cached is not None else None,
-        ttft=_quantiles(old, new, catalog.TTFT),
-        inter_token=_quantiles(old, new, catalog.INTER_TOKEN_LATENCY),
-        duration=_quantiles(old, new, catalog.REQUEST_DURATION),
+        requests=total(new, REQUESTS),
+        requests_per_second=rate(old, new, REQUESTS),
+        in_flight=total(new, IN_FLIGHT),
+        input_tokens_per_second=rate(old, new, TOKENS, **INPUT),
+        output_tokens_per_second=rate(old, new, TOKENS, **OUTPUT),
+        cached_ratio=_cached_ratio(old, new),
+        ttft=_quantiles(old, new, TTFT),
+        inter_token=_quantiles(old, new, INTER_TOKEN),
+        duration=_quantiles(old, new, DURATION),
         outcomes=_outcomes(old, new),
-        upstreams=_upstreams(new),
-        slots_processing=total(new, slots, state="processing"),
-        slots=total(new, slots),
-        cpu_ratio=total(new, catalog.CPU_UTILIZATION.sample_name),
-        memory_used_bytes=limit - available if limit is not None and available is not None else None,
+        upstreams=tuple(sorted((labels.get("upstream", ""), up > 0) for labels, up in series(new, UPSTREAM_UP))),
+        slots_processing=total(new, SLOTS, state="processing"),
+        slots=total(new, SLOTS),
+        cpu_ratio=total(new, CPU_UTILIZATION),
+        memory_used_bytes=None if limit is None or available is None else limit - available,
         memory_total_bytes=limit,
     )
+
+
+def _cached_ratio(old: Scrape, new: Scrape) -> float | None:
+    tokens = increase(old, new, TOKENS, **INPUT)
+    cached = increase(old, new, CACHED_TOKENS)
+    return None if not tokens or cached is None else cached / tokens
+
+
+def _quantiles(old: Scrape, new: Scrape, name: str) -> Quantiles:
+    return Quantiles(p50=histogram_quantile(0.5, old, new, name), p95=histogram_quantile(0.95, old, new, name))
+
+
+def _outcomes(old: Scrape, new: Scrape) -> tuple[OutcomeCount, ...]:
+    names = {labels["outcome"] for labels, _ in series(new, REQUESTS) if "outcome" in labels}
+    counts = [
+        OutcomeCount(name, total(new, REQUESTS, outcome=name) or 0.0, rate(old, new, REQUESTS, outcome=name))
+        for name in names
+    ]
+    return tuple(sorted(counts, key=lambda count: (-count.total, count.outcome)))

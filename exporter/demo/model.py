@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import string
 import tempfile
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -115,10 +116,10 @@ def _write(gguf: Any, numpy: Any, path: Path, *, layers: int, embedding: int, se
         elif name == "output.weight":
             weights *= numpy.array([[output_scale(piece)] for piece in vocabulary()], dtype=numpy.float32)
         writer.add_tensor(name, weights)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    with closing(writer):
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
 
 
 def _add_architecture(writer: Any, *, layers: int, embedding: int) -> None:

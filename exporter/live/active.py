@@ -1,11 +1,10 @@
 """Who is in flight: the Observations of all requests that are being served.
 
-`proxy.forward` reports a request's start and end through `RequestLog`; `telemetry` reads the counts.
+`proxy.forward` reports each request's start and end; `app` and the rooms read.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from exporter.observe.observation import Observation
@@ -18,6 +17,7 @@ class ActiveRequests:
         self._observations: set[Observation] = set()
         self.version = 0
         """Grows with every start and end."""
+        self._last_end: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._observations)
@@ -30,11 +30,16 @@ class ActiveRequests:
         self._observations.add(observation)
         self.version += 1
 
-    def end(self, observation: Observation) -> None:
-        """A request has been accounted for. Ending one that never started is harmless."""
+    def end(self, observation: Observation, now: float) -> None:
+        """A request has been accounted for."""
         self._observations.discard(observation)
         self.version += 1
+        if observation.upstream is not None:
+            self._last_end[observation.upstream] = now
 
-    def count_by_upstream(self) -> dict[str, int]:
-        """Requests in flight by the upstream that they were sent to; those without one yet are left out."""
-        return dict(Counter(o.upstream for o in self._observations if o.upstream is not None))
+    def last_active(self, upstream: str, now: float) -> float | None:
+        """Monotonic time at which the upstream last worked for a client; `now` while it does, None when it never
+        did."""
+        if any(each.upstream == upstream for each in self._observations):
+            return now
+        return self._last_end.get(upstream)

@@ -65,7 +65,7 @@ def _read_answer(document: Document, facts: Facts) -> None:
 
 
 def _read_usage(value: object) -> Usage | None:
-    """`input_tokens` leaves out what the cache gave and took (checked against llama-server's counters); we count all."""
+    """`input_tokens` leaves out what the cache gave and took (checked on llama-server's counters); we count all."""
     usage = mapping(value)
     if not usage:
         return None
@@ -76,4 +76,4 @@ def _read_usage(value: object) -> Usage | None:
     return Usage(total, cached, whole(usage.get("output_tokens")))
 
 
-MESSAGES = Dialect("anthropic", b"event: ", 3, _glance, _read, _read_answer)
+MESSAGES = Dialect("anthropic", b"event: ", 3, _DELTAS, _glance, _read, _read_answer)

@@ -39,3 +39,9 @@ class ContentClock:
         if self.chunks < 2:
             return None
         return GapHistogram(self._bounds, tuple(self._counts), self._total)
+
+    def tokens_per_second(self, tokens: int | None) -> float | None:
+        """(n - 1) / (last - first), for `tokens` tokens in this stream; None when there is no interval to measure."""
+        if tokens is None or tokens < 2 or self.first is None or self.last <= self.first:
+            return None
+        return (tokens - 1) / (self.last - self.first)

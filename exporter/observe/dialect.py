@@ -26,9 +26,11 @@ class Dialect:
     """How the text of an ordinary event begins."""
     lines: int
     """Line feeds in the text of an ordinary event, the blank line included."""
+    marks: tuple[bytes, ...]
+    """What stands directly before the content string of an ordinary event."""
     glance: Callable[[bytes], int]
-    """Classify one event, its data alone or its whole text: CAREFUL, or CONTENT and FIGURES added up. Looks for exact key
-    patterns only, which cannot occur inside JSON strings."""
+    """Classify one event, its data alone or its whole text: CAREFUL, or CONTENT and FIGURES added up. Looks for exact
+    key patterns only, which cannot occur inside JSON strings."""
     read: Callable[[Document, Facts], bool]
     """Take the facts from one parsed stream event; True when it carries generated content."""
     read_answer: Callable[[Document, Facts], None]

@@ -21,7 +21,7 @@ def recognise(document: Document) -> Dialect | None:
             return responses.RESPONSES
     if document.get("object") == "response":
         return responses.RESPONSES
-    if "tokens_predicted" in document or ("content" in document and "stop" in document):
+    if "tokens_predicted" in document or "stop_type" in document or ("content" in document and "stop" in document):
         return llamacpp.NATIVE
     return openai.CHAT if "usage" in document else None
 

@@ -15,7 +15,7 @@ TEXT_LIMIT = 256
 COUNT_LIMIT = 1 << 53
 """No counter is believed beyond this: it is the largest integer that every consumer (floats, SQL) can hold."""
 
-_decode = json.JSONDecoder(strict=False).decode
+_raw_decode = json.JSONDecoder(strict=False).raw_decode
 _LABEL = re.compile(r"[a-z0-9_.-]{1,64}")
 
 Document = dict[str, Any]
@@ -23,10 +23,14 @@ Document = dict[str, Any]
 
 def parse(data: bytes) -> object:
     """Parse JSON, tolerating broken UTF-8 and raw control characters. Raises ValueError when it is not JSON."""
+    source = str(data, "utf-8", "replace").strip(" \t\r\n")
     try:
-        return _decode(str(data, "utf-8", "replace"))
+        document, end = _raw_decode(source)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    if end != len(source):
+        raise ValueError("something follows the document")
+    return document
 
 
 def mapping(value: object) -> Document:
@@ -51,9 +55,9 @@ def whole(value: object) -> int | None:
 
 def real(value: object) -> float | None:
     """`value` when it is a believable quantity: a finite number, 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value <= COUNT_LIMIT else None
+    if (type(value) is float or type(value) is int) and 0 <= value <= COUNT_LIMIT:
+        return float(value)
+    return None
 
 
 def error_label(error: object) -> str:

@@ -1,7 +1,7 @@
 """Which operation a request asks for, in which dialect it is answered, and whether it runs the model.
 
-The routes are those that llama-server registers (tools/server/server.cpp); a known inference path behind an unknown prefix
-(`--api-prefix`, another proxy) is recognised by its end. Called once per request by `Observation.start`.
+The routes are those that llama-server registers (tools/server/server.cpp); a known path behind an unknown prefix
+(`--api-prefix`, another proxy) is recognised by its end. Called once per request by `Observation`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A long text in bounded memory: all of it up to a limit, beyond that its head and its tail, and the figures found there.
+"""A long text in bounded memory: all of it up to a limit, beyond that head and tail, and the figures found there.
 
 Used for JSON answers of many megabytes (embeddings) and for events as long as a prompt (the last one of a native stream
-repeats the prompt). A byte pattern such as `"usage":` cannot occur inside a JSON string, where its quotes would be escaped,
-so searching for it is exact.
+repeats the prompt). A byte pattern such as `"usage":` cannot occur inside a JSON string, where its quotes would be
+escaped, so searching for it is exact.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ class Excerpt:
 
 
 def digest(head: bytes, tail: bytes) -> Document:
-    """Rebuild, from the two ends of a JSON text, a document with the facts of the whole: figures, model, finish reasons."""
+    """From the two ends of a JSON text, a document with the facts of the whole: figures, model, finish reasons."""
     found: Document = {}
+    if head.lstrip().startswith(b"["):
+        tail = b""  # of an array the first element alone: its beginning and another one's end do not belong together
     for key in _EARLY:
         _take(found, key, head.find(_pattern(key)), head)
     for key in _LATE:

@@ -39,3 +39,9 @@ class Facts:
         """Note that a tool call was begun; the same one may be noted again."""
         if len(self.tool_calls) < _CHOICES:
             self.tool_calls.add((choice, number))
+
+    def finish_reasons(self) -> tuple[str, ...]:
+        """Why the choices ended, in their order."""
+        if len(self.finish) <= 1:
+            return tuple(self.finish.values())
+        return tuple(self.finish[index] for index in sorted(self.finish))

@@ -11,7 +11,7 @@ _CONTENT = b'"content":"'
 
 
 def _glance(frame: bytes) -> int:
-    """Every frame carries running counts (`tokens_predicted`); one whose token is part of a character has no content."""
+    """Every frame carries running counts (`tokens_predicted`); half a character's token comes without content."""
     at = frame.find(_CONTENT)
     if at < 0 or b'"stop":false' not in frame or b'"error"' in frame:
         return CAREFUL
@@ -40,4 +40,4 @@ def _read_answer(document: Document, facts: Facts) -> None:
     read_result(document, whole(document.get("index")) or 0, facts)
 
 
-NATIVE = Dialect("llamacpp", b"data: ", 2, _glance, _read, _read_answer)
+NATIVE = Dialect("llamacpp", b"data: ", 2, (_CONTENT,), _glance, _read, _read_answer)

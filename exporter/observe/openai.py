@@ -1,4 +1,4 @@
-"""The OpenAI dialects: chat completions and text completions, and the plain answers with `usage` (embeddings, rerank)."""
+"""The OpenAI dialects: chat and text completions, and the plain answers with `usage` (embeddings, rerank)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from exporter.observe.facts import Facts
 from exporter.observe.tokens import TOTAL, Usage
 
 _DELTAS = (b'"delta":{"content":"', b'"delta":{"reasoning_content":"')
+_TEXT = b'"text":"'
 _CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal")
 
 
@@ -20,8 +21,8 @@ def _glance_chat(frame: bytes) -> int:
 
 
 def _glance_text(frame: bytes) -> int:
-    at = frame.find(b'"text":"')
-    return _glance(frame, at + 8) if at >= 0 else CAREFUL
+    at = frame.find(_TEXT)
+    return _glance(frame, at + len(_TEXT)) if at >= 0 else CAREFUL
 
 
 def _glance(frame: bytes, at: int) -> int:
@@ -53,8 +54,8 @@ def _read(document: Document, facts: Facts) -> bool:
 
 
 def _read_figures(document: Document, choice: int | None, facts: Facts) -> None:
-    """Figures of a frame without choices are those of the whole answer; llama-server, which sends `timings` with them, sends
-    one such frame after each choice's last one, with the figures of that choice."""
+    """Figures of a frame without choices are those of the whole answer; but llama-server, which sends `timings` with
+    them, sends such a frame after each choice's last one, with the figures of that choice."""
     timings = mapping(document.get("timings"))
     if choice is None:
         choice = next(reversed(facts.finish), 0) if timings else TOTAL
@@ -89,8 +90,8 @@ def _read_answer(document: Document, facts: Facts) -> None:
             facts.call_tool(position, number)
     timings = mapping(document.get("timings"))
     facts.tokens.note(0, read_usage(document.get("usage")), timings, {})
-    # With several choices in one answer llama-server gives the figures of the first alone; other servers send no timings
-    # and their usage is the sum.
+    # With several choices in one answer llama-server gives the figures of the first alone; other servers send no
+    # timings, and their usage is the sum.
     facts.tokens.first_choice_only = bool(timings) and len(choices) > 1
 
 
@@ -108,5 +109,5 @@ def read_usage(value: object) -> Usage | None:
     )
 
 
-CHAT = Dialect("openai", b"data: ", 2, _glance_chat, _read, _read_answer)
-TEXT = Dialect("openai", b"data: ", 2, _glance_text, _read, _read_answer)
+CHAT = Dialect("openai", b"data: ", 2, _DELTAS, _glance_chat, _read, _read_answer)
+TEXT = Dialect("openai", b"data: ", 2, (_TEXT,), _glance_text, _read, _read_answer)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
 from exporter.observe.clock import ContentClock
 from exporter.observe.dialects import read_answer
 from exporter.observe.documents import error_label, mapping, parse
+from exporter.observe.encoding import Inflater, is_identity, make_inflater
 from exporter.observe.excerpt import Excerpt, digest
 from exporter.observe.facts import Facts
 from exporter.observe.stream import StreamReader
 
 Headers = Sequence[tuple[bytes, bytes]]
-
-_INFLATE_STEP = 256 << 10
-_INFLATE_STEPS = 64
 
 
 class Reader(Protocol):
@@ -81,18 +78,20 @@ class AnswerReader:
                 return parse(body.head)
             except ValueError:
                 self._facts.parse_errors += complete and len(body) > 0
+        # Of a long array of results, one per prompt, only the first is found again.
+        self._facts.tokens.first_choice_only = body.head.lstrip().startswith(b"[")
         return digest(body.head, body.tail)
 
 
 class InflatingReader:
-    """Undoes a Content-Encoding before another reader looks; gives up on bodies that inflate beyond reason."""
+    """Undoes a Content-Encoding before another reader looks; gives up on a body that is not what it says."""
 
-    __slots__ = ("_facts", "_inflate", "_reader")
+    __slots__ = ("_facts", "_inflater", "_reader")
 
-    def __init__(self, reader: Reader, facts: Facts, encoding: bytes) -> None:
+    def __init__(self, reader: Reader, facts: Facts, inflater: Inflater) -> None:
         self._reader = reader
         self._facts = facts
-        self._inflate = make_inflater(encoding)
+        self._inflater: Inflater | None = inflater
 
     @property
     def dialect(self) -> str | None:
@@ -106,21 +105,52 @@ class InflatingReader:
 
     def feed(self, now: float, chunk: bytes) -> None:
         """See `Reader`."""
-        for _ in range(_INFLATE_STEPS):
-            if self._inflate is None or not chunk:
-                return
-            try:
-                plain = self._inflate.decompress(chunk, _INFLATE_STEP)
-            except zlib.error:
-                break
-            chunk = self._inflate.unconsumed_tail
-            self._reader.feed(now, plain)
-        else:
-            if not chunk:
-                return
-        self._inflate = None
-        self._facts.parse_errors += 1
+        if self._inflater is None:
+            return
+        try:
+            pieces = self._inflater.inflate(chunk)
+        except ValueError:
+            self._inflater = None
+            self._facts.parse_errors += 1
+            return
+        for piece in pieces:
+            if piece:
+                self._reader.feed(now, piece)
 
     def finish(self, now: float, complete: bool) -> None:
         """See `Reader`."""
-        self._reader.finish(now, complete and self._inflate is not None)
+        self._reader.finish(now, complete and self._inflater is not None)
+
+
+def open_reader(
+    status: int,
+    headers: Headers,
+    *,
+    inference: bool,
+    facts: Facts,
+    clock: ContentClock,
+    answer_bytes: int,
+    frame_bytes: int,
+) -> tuple[Reader | None, bool]:
+    """The reader that an answer needs, None when only its size is of interest; and whether it is a stream of events.
+
+    Header names are lower-case.
+    """
+    found = dict(headers)
+    kind = found.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    stream = kind == b"text/event-stream"
+    error = status >= 400
+    reader: Reader
+    if not (inference or error):
+        return None, stream
+    if stream:
+        reader = StreamReader(facts, clock, frame_bytes)
+    elif kind == b"application/json" or kind.endswith(b"+json"):
+        reader = AnswerReader(facts, answer_bytes, error=error)
+    else:
+        return None, False
+    encoding = found.get(b"content-encoding", b"")
+    if is_identity(encoding):
+        return reader, stream
+    inflater = make_inflater(encoding)
+    return (None if inflater is None else InflatingReader(reader, facts, inflater)), stream

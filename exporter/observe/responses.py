@@ -1,4 +1,4 @@
-"""The OpenAI responses dialect: `/v1/responses`; streamed transcriptions, which have the same form, are read here too."""
+"""The OpenAI responses dialect, `/v1/responses`; streamed transcriptions have the same form and are read here too."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ def _read_answer(document: Document, facts: Facts) -> None:
     facts.tokens.note(0, read_usage(document.get("usage")), mapping(document.get("timings")), {})
 
 
-RESPONSES = Dialect("responses", b"event: ", 3, _glance, _read, _read_answer)
+RESPONSES = Dialect("responses", b"event: ", 3, (_DELTA,), _glance, _read, _read_answer)

@@ -17,7 +17,7 @@ class Event(NamedTuple):
     """One event. `data` is its data lines joined by LF."""
 
     name: bytes
-    """Of its `event:` line; empty when it has none; `error` for the bare `error: {...}` line of old llama-server builds."""
+    """Of its `event:` line, empty without one; `error` for the bare `error: {...}` line of old llama-server builds."""
     data: bytes
     tail: bytes | None
     """None for an event within the size limit. Of a longer one, `data` is only the beginning and this is the end."""

@@ -1,7 +1,7 @@
 """Reads a streamed answer: most frames at a glance, the few that matter as JSON. Made by `reader.open_reader`.
 
-The fast path recognises a chunk that is one whole ordinary event and never parses it; everything else is framed and looked at
-event by event, by the same rules, so that the way a stream is split changes nothing but the time of arrival.
+The fast path recognises a chunk that is one whole ordinary event and never parses it; everything else is framed and
+looked at event by event, by the same rules, so that the way a stream is split changes nothing but the time of arrival.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from exporter.observe.sse import Event, Framer
 
 _HELD_FRAMES = 64
 _HELD_BYTES = 16 << 10
+_NEVER = b"\0"
+"""Begins no event."""
 
 
 def _suspicious(frame: bytes) -> int:
@@ -28,7 +30,21 @@ def _suspicious(frame: bytes) -> int:
 class StreamReader:
     """Takes the facts and the arrival times from one stream of server-sent events."""
 
-    __slots__ = ("_clock", "_dialect", "_facts", "_framer", "_glance", "_held", "_lines", "_opening")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_begin",
+        "_clock",
+        "_dialect",
+        "_end",
+        "_facts",
+        "_framer",
+        "_glance",
+        "_held",
+        "_lines",
+        "_marks",
+        "_opening",
+    )
 
     def __init__(self, facts: Facts, clock: ContentClock, frame_bytes: int) -> None:
         self._facts = facts
@@ -38,6 +54,10 @@ class StreamReader:
         self._glance: Callable[[bytes], int] = _suspicious
         self._opening = b"data: "
         self._lines = 2
+        self._marks: tuple[bytes, ...] = ()
+        # What stood around the content of the last ordinary event, and where: most events differ in nothing else.
+        self._before = self._after = _NEVER
+        self._begin = self._end = 0
         self._held: dict[bytes, bytes] = {}
         """Newest frame with figures by choice, not parsed yet; the key is what follows `"index":`."""
 
@@ -53,27 +73,49 @@ class StreamReader:
 
     def feed(self, now: float, chunk: bytes) -> None:
         """Take a chunk, split anywhere, that arrived at `now`."""
+        if self._framer.idle:
+            if chunk.startswith(self._before) and chunk.endswith(self._after):
+                content = chunk[self._begin : self._end]
+                if content and b'"' not in content and b"\n" not in content and b"\r" not in content:
+                    self._clock.tick(now)
+                    return
+            if self._is_one_event(chunk):
+                seen = self._glance(chunk)
+                if seen:
+                    if seen & FIGURES:
+                        self._hold(chunk[6:-2])
+                    else:
+                        self._learn(chunk)
+                    if seen & CONTENT:
+                        self._clock.tick(now)
+                    return
+        for event in self._framer.feed(chunk):
+            self._read_event(now, event)
+
+    def _is_one_event(self, chunk: bytes) -> bool:
         lines = self._lines
-        if (
-            self._framer.idle
-            and chunk.endswith(b"\n\n")
+        return (
+            chunk.endswith(b"\n\n")
             and chunk.startswith(self._opening)
             and chunk.count(b"\n") == lines
             and b"\r" not in chunk
             and (lines == 2 or b"\ndata: " in chunk)
-        ):
-            seen = self._glance(chunk)
-            if seen:
-                if seen & FIGURES:
-                    self._hold(chunk[6:-2])
-                if seen & CONTENT:
-                    self._clock.tick(now)
+        )
+
+    def _learn(self, chunk: bytes) -> None:
+        """Note what stands around the content of an ordinary event, unless that has escapes (which hide its end)."""
+        for mark in self._marks:
+            at = chunk.find(mark)
+            if at >= 0:
+                begin = at + len(mark)
+                end = chunk.find(b'"', begin)
+                if b"\\" not in chunk[begin:end]:
+                    self._before, self._after = chunk[:begin], chunk[end:]
+                    self._begin, self._end = begin, end - len(chunk)
                 return
-        for event in self._framer.feed(chunk):
-            self._read_event(now, event)
 
     def finish(self, now: float, complete: bool) -> None:
-        """The stream has ended. An event that was cut off is read as far as it is readable, and is no error of anybody's."""
+        """The stream has ended. An event without its blank line is read if it is readable, and is no error if not."""
         errors = self._facts.parse_errors
         for event in self._framer.flush():
             self._read_parsed(now, event)
@@ -96,7 +138,7 @@ class StreamReader:
             return
         if event.tail is not None:
             document: object = digest(event.data, event.tail)
-            if self._glance(event.data):
+            if self._glance(event.data) & CONTENT:
                 self._clock.tick(now)
         else:
             try:
@@ -127,6 +169,7 @@ class StreamReader:
         self._glance = dialect.glance
         self._opening = dialect.opening
         self._lines = dialect.lines
+        self._marks = dialect.marks
 
     def _hold(self, frame: bytes) -> None:
         at = frame.find(b'"index":')

@@ -1,14 +1,13 @@
 """Token counts and server timings of one answer, per choice, and their sum.
 
 Checked against the counters of llama-server (builds 11434 and 11549): input tokens are `prompt_tokens_total +
-prompt_tokens_cached_total`, output tokens `tokens_predicted_total`. Several choices of one prompt (`n`) share its input: the
-server evaluates it once and repeats the figures in each choice.
+prompt_tokens_cached_total`, output tokens `tokens_predicted_total`. Several choices of one prompt (`n`) share its
+input: the server evaluates it once and repeats the figures in each choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.observe.documents import Document, real, whole
@@ -26,21 +25,19 @@ class Usage(NamedTuple):
     output: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """All figures of an answer, choices added up. Durations are those of the slowest choice: they run side by side."""
 
     usage: Usage
-    draft: int | None
-    draft_accepted: int | None
-    prompt_seconds: float | None
-    generation_seconds: float | None
-    prompt_per_second: float | None
-    output_per_second: float | None
+    draft: int | None = None
+    draft_accepted: int | None = None
+    prompt_seconds: float | None = None
+    generation_seconds: float | None = None
+    prompt_per_second: float | None = None
+    output_per_second: float | None = None
 
 
 _NO_USAGE = Usage(None, None, None)
-_NOTHING = Totals(_NO_USAGE, None, None, None, None, None, None)
 
 
 class _Sample:
@@ -63,15 +60,14 @@ class _Sample:
     def counts(self) -> Usage:
         """`usage` where there is one, else `timings`: `prompt_n` leaves out what `cache_n` counts. While the prompt is
         being evaluated both count only what has been done, and `prompt_progress` knows the whole."""
-        if self.count("predicted_n") == 0 and self.progress:
+        usage = self.usage
+        if not self.timings or None not in usage:
+            return usage
+        generated, cached, evaluated = self.count("predicted_n"), self.count("cache_n"), self.count("prompt_n")
+        if generated == 0 and self.progress:
             return Usage(whole(self.progress.get("total")), whole(self.progress.get("cache")), 0)
-        cached, evaluated = self.count("cache_n"), self.count("prompt_n")
         prompt = None if evaluated is None else evaluated + (cached or 0)
-        return Usage(
-            _first(self.usage.input, prompt),
-            _first(self.usage.cached, cached),
-            _first(self.usage.output, self.count("predicted_n")),
-        )
+        return Usage(_first(usage.input, prompt), _first(usage.cached, cached), _first(usage.output, generated))
 
 
 class Tokens:
@@ -95,45 +91,42 @@ class Tokens:
             sample = self._samples[choice] = _Sample()
         if usage is not None:
             known = sample.usage
-            sample.usage = Usage(
-                _larger(known.input, usage.input), _larger(known.cached, usage.cached), _first(usage.output, known.output)
-            )
+            sample.usage = usage if known is _NO_USAGE else _merge(known, usage)
         sample.timings = timings or sample.timings
         sample.progress = progress or sample.progress
 
     def totals(self, choices_per_prompt: int | None) -> Totals:
         """Add up. Of N choices per prompt, choices 0 to N-1 share the first prompt, and so on; None: all share one."""
-        if not self._samples:
-            return _NOTHING
-        samples = {choice: sample for choice, sample in self._samples.items() if choice != TOTAL}
+        samples = dict(self._samples)
+        answer = samples.pop(TOTAL, None)
         if len(samples) == 1:
             totals = _of_one(next(iter(samples.values())))
-        else:
+        elif samples:
             totals = _of_several(samples, choices_per_prompt)
-        whole_answer = self._samples.get(TOTAL)
-        if whole_answer is None:
+        else:
+            totals = Totals(_NO_USAGE)
+        if answer is None:
             return totals
-        usage = Usage(*map(_first, whole_answer.usage, totals.usage))
-        return Totals(
-            usage, totals.draft, totals.draft_accepted,
-            totals.prompt_seconds, totals.generation_seconds, totals.prompt_per_second, totals.output_per_second,
-        )  # fmt: skip
+        return totals._replace(usage=Usage(*map(_first, answer.usage, totals.usage)))
 
 
 def _of_one(sample: _Sample) -> Totals:
     """llama-server gives a decode speed of 0 for a single token: there is no interval to measure."""
+    timings = sample.timings
+    if not timings:
+        return Totals(sample.counts())
     prompt_seconds, generation_seconds = sample.seconds("prompt_ms"), sample.seconds("predicted_ms")
     evaluated, generated = sample.count("prompt_n") or 0, sample.count("predicted_n") or 0
-    prompt_speed = real(sample.timings.get("prompt_per_second")) or _per_second(evaluated, prompt_seconds)
-    output_speed = real(sample.timings.get("predicted_per_second")) or _per_second(generated - 1, generation_seconds)
+    prompt_speed = real(timings.get("prompt_per_second")) or _per_second(evaluated, prompt_seconds)
+    output_speed = real(timings.get("predicted_per_second")) or _per_second(generated - 1, generation_seconds)
     return Totals(
-        usage=sample.counts(),
-        draft=sample.count("draft_n"),
-        draft_accepted=sample.count("draft_n_accepted"),
-        prompt_seconds=prompt_seconds,
-        generation_seconds=generation_seconds if generated else None,
-        prompt_per_second=prompt_speed if evaluated else None,
-        output_per_second=output_speed if generated > 1 else None,
+        sample.counts(),
+        sample.count("draft_n"),
+        sample.count("draft_n_accepted"),
+        prompt_seconds,
+        generation_seconds if generated else None,
+        prompt_speed if evaluated else None,
+        output_speed if generated > 1 else None,
     )
 
 
@@ -168,6 +161,12 @@ def _of_several(samples: dict[int, _Sample], choices_per_prompt: int | None) -> 
     )
 
 
+def _merge(known: Usage, newer: Usage) -> Usage:
+    return Usage(
+        _larger(known.input, newer.input), _larger(known.cached, newer.cached), _first(newer.output, known.output)
+    )
+
+
 def _known(samples: Iterable[_Sample], key: str) -> list[int]:
     return [value for value in (sample.count(key) for sample in samples) if value is not None]
 
@@ -191,5 +190,3 @@ def _first(preferred: int | None, other: int | None) -> int | None:
 
 def _larger(one: int | None, other: int | None) -> int | None:
     return _first(one, other) if one is None or other is None else max(one, other)
-
-

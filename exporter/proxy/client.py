@@ -22,7 +22,8 @@ class ClientGoneError(Exception):
 class Client(httpx.AsyncByteStream):
     """Reads an ASGI request and cancels `task`, which serves it, when the client leaves.
 
-    An ASGI server tells of a client's leaving only to those who call `receive`; so somebody does, from the first byte of the
+    An ASGI server tells of a client's leaving only to those who call `receive`; so somebody does, from the first byte
+    of the
     request until the answer is complete.
     """
 
@@ -40,7 +41,8 @@ class Client(httpx.AsyncByteStream):
         """The client left before it was served."""
 
     async def read(self, limit: int) -> bytes | None:
-        """The whole body, when it is not longer than `limit` bytes; otherwise None, and iterating gives what was read and the rest.
+        """The whole body, when it is not longer than `limit` bytes; otherwise None, and iterating gives what was read
+        and the rest.
 
         Raises ClientGoneError.
         """

@@ -22,7 +22,8 @@ IDLE_SECONDS = 4.0
 IDLE_MARGIN_SECONDS = 1.0
 """We retire a connection this long before the server's own limit, so that the two do not cross on the wire."""
 CONTINUE_SECONDS = 1.0
-"""How long an upstream may take to answer `Expect: 100-continue` before the body is sent all the same (RFC 9110, 10.1.1)."""
+"""How long an upstream may take to answer `Expect: 100-continue` before the body is sent all the same (RFC 9110,
+10.1.1)."""
 
 
 class StaleConnectionError(httpx.RemoteProtocolError):
@@ -138,7 +139,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(head + body)
 
     async def send_body(self, chunks: AsyncIterable[bytes], *, chunked: bool, wait_for_continue: bool) -> None:
-        """Stream the rest of a request; with back-pressure. Ends early when the upstream closes or has answered in full."""
+        """Stream the rest of a request; with back-pressure. Ends early when the upstream closes or has answered in
+        full."""
         if wait_for_continue and not await self._await_continue():
             return
         try:
@@ -160,7 +162,8 @@ class Connection(asyncio.Protocol):
     async def head(self, timeout: float | None) -> None:  # noqa: ASYNC109 - a timer per wait only where a limit is set
         """Wait for the head of the final answer.
 
-        Raises StaleConnectionError, httpx.RemoteProtocolError, httpx.ReadError, httpx.ReadTimeout (`timeout` seconds of silence).
+        Raises StaleConnectionError, httpx.RemoteProtocolError, httpx.ReadError, httpx.ReadTimeout (`timeout` seconds
+        of silence).
         """
         while not self.status:
             if self._error is not None:

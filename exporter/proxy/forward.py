@@ -1,6 +1,7 @@
 """The traffic path: takes a request from a client, has an upstream answer it, and relays the answer byte for byte.
 
-`Forwarder` is the bare ASGI application behind the proxy listener. It owns each request's Observation and emits exactly one
+`Forwarder` is the bare ASGI application behind the proxy listener. It owns each request's Observation and emits
+exactly one
 RequestRecord per request, whatever becomes of it; who reads the records it does not know.
 """
 
@@ -40,7 +41,7 @@ class InFlight(Protocol):
     def start(self, observation: Observation) -> None:
         """A request has arrived."""
 
-    def end(self, observation: Observation) -> None:
+    def end(self, observation: Observation, now: float) -> None:
         """It has been accounted for."""
 
 
@@ -66,6 +67,7 @@ class Ending:
 ANSWERED = Ending()
 GONE = Ending(Outcome.CLIENT_GONE, "client_gone")
 STOPPED = Ending(Outcome.TIMEOUT, "shutdown")
+STOPPING = Refusal(503, "shutting_down", "the sidecar is being stopped", ((b"retry-after", b"1"),))
 BROKEN = Ending(Outcome.UPSTREAM_ERROR, "internal_error")
 
 
@@ -87,7 +89,8 @@ class UpstreamFailureError(Exception):
 class Forwarder:
     """ASGI application that forwards every request to an upstream.
 
-    `choose` gives candidates for an observed request, best first; `emit` receives the records. With `recording` off, traffic
+    `choose` gives candidates for an observed request, best first; `emit` receives the records. With `recording` off,
+    traffic
     flows and nothing is observed.
     """
 
@@ -99,8 +102,8 @@ class Forwarder:
         emit: Callable[[RequestRecord], None],
         in_flight: InFlight,
         gate: Gate,
-        limits: Limits = Limits(),
-        look: Look = Look(),
+        limits: Limits,
+        look: Look,
         recording: bool = True,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -147,6 +150,8 @@ class Forwarder:
         except asyncio.CancelledError:
             if not client.gone:
                 ending = STOPPED
+                if observation.status_code is None:
+                    await self._refuse(send, observation, STOPPING)
                 raise
             task.uncancel()
             ending = GONE
@@ -201,7 +206,9 @@ class Forwarder:
                     observation.add_overhead(max(0.0, exchange.written_at - ready - exchange.connect_seconds))
             exchange.fresh, exchange.reused, started = True, False, now
 
-    async def _relay(self, response: httpx.Response, send: Send, observation: Observation, upstream: Upstream) -> Ending:
+    async def _relay(
+        self, response: httpx.Response, send: Send, observation: Observation, upstream: Upstream
+    ) -> Ending:
         stream = cast(AnswerStream, response.stream)
         headers = answer_headers(response)
         now = self._clock()
@@ -248,13 +255,12 @@ class Forwarder:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _finish(self, observation: Observation, ending: Ending) -> None:
-        try:
-            if self._recording:
-                self._emit(observation.finish(self._clock(), ending.outcome, ending.error_type))
-                if observation.parse_errors:
-                    self.parse_errors[observation.dialect] += observation.parse_errors
-        finally:
-            self._in_flight.end(observation)
+        now = self._clock()
+        self._in_flight.end(observation, now)
+        if self._recording:
+            self._emit(observation.finish(now, ending.outcome, ending.error_type))
+            if observation.parse_errors:
+                self.parse_errors[observation.dialect] += observation.parse_errors
 
 
 def target(scope: Scope, upstream: Upstream) -> bytes:
@@ -276,7 +282,8 @@ def answer_headers(response: httpx.Response) -> Headers:
     """End-to-end fields of an answer."""
     kept = end_to_end(response.headers.raw)
     if response.status_code == 304:
-        # uvicorn takes the length for a promise that a body follows; here it describes what was not sent (RFC 9110, 15.4.5).
+        # uvicorn takes the length for a promise that a body follows; here it describes what was not sent (RFC 9110,
+        # 15.4.5).
         kept = [field for field in kept if field[0] != b"content-length"]
     return kept
 

@@ -44,7 +44,8 @@ class Gate:
         return None
 
     def outgoing(self, headers: Headers, api_key: str | None) -> Headers:
-        """The fields to send upstream: our own keys never leave; the upstream's key is added where no credential is left."""
+        """The fields to send upstream: our own keys never leave; the upstream's key is added where no credential is
+        left."""
         if self._keys:
             headers = [
                 field

@@ -1,7 +1,10 @@
-"""The HTTP/1.1 client of the traffic path: an httpx transport with a pool that knows how llama-server retires connections.
+"""The HTTP/1.1 client of the traffic path: an httpx transport with a pool that knows how llama-server retires
+connections.
 
-`forward.Forwarder` calls it through httpx's one-method seam (`handle_async_request`), where the OpenTelemetry instrumentation of
-httpx hooks in as well. It relays: the raw request target and the header fields go out as given, the body comes back undecoded.
+`forward.Forwarder` calls it through httpx's one-method seam (`handle_async_request`), where the OpenTelemetry
+instrumentation of
+httpx hooks in as well. It relays: the raw request target and the header fields go out as given, the body comes back
+undecoded.
 docs/architecture.md says why this is not a general-purpose client.
 """
 
@@ -14,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import httpx
 
@@ -84,7 +87,8 @@ class AnswerStream(httpx.AsyncByteStream):
         return data
 
     async def aclose(self) -> None:
-        """End the exchange. An answer that was not read to its end closes the connection, which cancels the work upstream."""
+        """End the exchange. An answer that was not read to its end closes the connection, which cancels the work
+        upstream."""
         if self._upload is not None:
             self._upload.cancel()
         self._release(self._connection)
@@ -93,7 +97,8 @@ class AnswerStream(httpx.AsyncByteStream):
 class UpstreamTransport(httpx.AsyncBaseTransport):
     """Sends requests to upstreams over pooled connections, newest first.
 
-    Raises `httpx.ConnectTimeout`, `ConnectError`, `StaleConnectionError`, `httpx.RemoteProtocolError`, `httpx.ReadError`,
+    Raises `httpx.ConnectTimeout`, `ConnectError`, `StaleConnectionError`, `httpx.RemoteProtocolError`,
+    `httpx.ReadError`,
     `httpx.ReadTimeout`. `request.extensions` holds `exchange` (required) and httpx's `timeout` (`connect`, `read`).
     """
 
@@ -109,7 +114,8 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
         return len(self._open)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; returns when the head of the final answer is there. Its stream must be closed by the caller."""
+        """Send one request; returns when the head of the final answer is there. Its stream must be closed by the
+        caller."""
         exchange: Exchange = request.extensions["exchange"]
         limits = request.extensions.get("timeout", {})
         connection = await self._acquire(request.url, exchange, limits.get("connect"))
@@ -156,8 +162,9 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
             connection.send(head, body, head_only=request.method == "HEAD", last=True)
             return None
         connection.send(head, b"", head_only=request.method == "HEAD", last=False)
-        assert isinstance(request.stream, httpx.AsyncByteStream)
-        upload = connection.send_body(request.stream, chunked=chunked, wait_for_continue=exchange.wait_for_continue)
+        upload = connection.send_body(
+            cast(httpx.AsyncByteStream, request.stream), chunked=chunked, wait_for_continue=exchange.wait_for_continue
+        )
         return spawn(upload, name="upload")
 
     async def _acquire(self, url: httpx.URL, exchange: Exchange, timeout: float | None) -> Connection:  # noqa: ASYNC109

@@ -1,4 +1,5 @@
-"""The order in which upstreams are considered for a request: a pure function of what was asked for and what is served."""
+"""The order in which upstreams are considered for a request: a pure function of what was asked for and what is
+served."""
 
 from __future__ import annotations
 

@@ -125,22 +125,16 @@ class NvidiaCollector:
         return tuple(gpus)
 
     def _read_gpu(self, index: int, driver_version: str) -> GpuSnapshot:
+        gpu = self._identity(index, driver_version)
         try:
             device = pynvml.nvmlDeviceGetHandleByIndex(index)
-            identity = GpuSnapshot(
-                id=_text(pynvml.nvmlDeviceGetUUID(device)),
-                index=index,
-                name=_text(pynvml.nvmlDeviceGetName(device)),
-                vendor="nvidia",
-                driver_version=driver_version,
-            )
-            gpu = read_figures(device, identity)
+            gpu = read_identity(device, index, driver_version)
+            self._known[gpu.id], self._id_at[index] = gpu, gpu.id
+            return read_figures(device, gpu)
         except pynvml.NVMLError as error:
             if error.value in DRIVER_GONE:
                 raise
-            return _lost(self._identity(index, driver_version), error_word(error))
-        self._known[gpu.id], self._id_at[index] = gpu, gpu.id
-        return gpu
+            return _lost(gpu, error_word(error))
 
     def _identity(self, index: int, driver_version: str) -> GpuSnapshot:
         """Who the GPU at `index` was; one that was never readable has no better identity than its number."""
@@ -184,6 +178,17 @@ class _Figures:
         """A single number, converted to another unit."""
         answer = self.read(function, *arguments)
         return None if answer is None else answer * times / per
+
+
+def read_identity(device: Any, index: int, driver_version: str) -> GpuSnapshot:
+    """Who a GPU is, without its figures. Raises NVMLError."""
+    return GpuSnapshot(
+        id=_text(pynvml.nvmlDeviceGetUUID(device)),
+        index=index,
+        name=_text(pynvml.nvmlDeviceGetName(device)),
+        vendor="nvidia",
+        driver_version=driver_version,
+    )
 
 
 def read_figures(device: Any, identity: GpuSnapshot) -> GpuSnapshot:

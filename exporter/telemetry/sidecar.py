@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Collection, Iterator, Mapping
 
 from exporter.system.snapshot import CollectorStatus
@@ -17,7 +16,7 @@ from exporter.telemetry.sources import Sources
 
 def sidecar_families(sources: Sources, collectors: Collection[CollectorStatus]) -> Iterator[Sampled]:
     """Everything about ourselves that no instrument holds."""
-    yield Sampled(catalog.SIDECAR_BUILD, [((sources.version, platform.python_version()), 1)])
+    yield Sampled(catalog.SIDECAR_BUILD, [((sources.version, sources.python_version), 1)])
     yield _counts(catalog.SIDECAR_SINK_ERRORS, sources.sink_errors)
     yield _counts(catalog.SIDECAR_PARSE_ERRORS, sources.parse_errors)
     yield _counts(catalog.SIDECAR_TASK_RESTARTS, sources.task_restarts)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Sources:
     """Restarts of background work, by task."""
     version: str
     """Version of this package."""
+    python_version: str = platform.python_version()
+    """Version of the Python that runs it."""
     clock: Callable[[], float] = time.monotonic
     """The collectors' monotonic clock, in seconds."""
     wall_clock: Callable[[], float] = time.time

@@ -62,7 +62,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "--seconds-per-case", type=float, default=1.2, metavar="S", help="measured interval (%(default)s)"
+        "--seconds-per-case", type=float, default=1.0, metavar="S", help="measured interval (%(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds per case (%(default)s)")
     names = ", ".join([*(case.name for case in CASES), "gap"])
@@ -98,13 +98,24 @@ def measure(options: argparse.Namespace, targets: Sequence[Target], complaints: 
     results = run_cases(cases, targets, options.rounds, options.seconds_per_case, tell)
     ours = next((target for target in targets if target.name == OURS), None)
     wants_gap = not options.only or any("gap".startswith(word) for word in options.only)
+    rows = summarise(cases, results)
+    complaints += error_lines(rows)
     return Report(
-        rows=summarise(cases, results),
+        rows=rows,
         results=results,
         gap=measure_gap(ours, targets[0], tell) if ours is not None and wants_gap else None,
         memory=measure_memory(ours, tell) if ours is not None and options.memory else None,
         complaints=complaints,
     )
+
+
+def error_lines(rows: Sequence[Row]) -> list[str]:
+    """What went wrong in the cases, one line for each case and target."""
+    return [
+        f"{row.case}, {row.target}: " + ", ".join(f"{count} x {what}" for what, count in row.figures.errors.items())
+        for row in rows
+        if row.figures.errors
+    ]
 
 
 def tell(what: str) -> None:

@@ -47,8 +47,8 @@ class Middle:
     """The median of the rounds, and how far they lay apart."""
 
     value: float
-    spread: float
-    """(largest - smallest) / median; 0 for a single round."""
+    spread: float | None
+    """(largest - smallest) / median; None for a single round."""
 
 
 def middle(values: Sequence[float | None]) -> Middle | None:
@@ -57,7 +57,7 @@ def middle(values: Sequence[float | None]) -> Middle | None:
     if not known:
         return None
     value = median(known)
-    return Middle(value, (max(known) - min(known)) / value if value else 0.0)
+    return Middle(value, (max(known) - min(known)) / value if len(known) > 1 and value else None)
 
 
 def of_rounds(rounds: Sequence[T], figure: Callable[[T], float | None]) -> float | None:

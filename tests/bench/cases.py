@@ -9,6 +9,7 @@ from tests.bench.load import Plan
 from tests.bench.upstream import FRAMING_CHUNKS
 
 PATH = "/v1/chat/completions"
+WARMUP_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Case:
     seconds: float | None = None
     """None: as the command line says."""
     ramp_seconds: float = 0.0
+    """The connections are opened evenly over this time, before the warm-up."""
 
     @property
     def chunks(self) -> int:
@@ -38,7 +40,7 @@ class Case:
     @property
     def steady(self) -> bool:
         """All streams begin before the measured interval and end after it, and every chunk is read by itself."""
-        return self.ramp_seconds > 0
+        return self.pace_seconds >= 1
 
     def plan(self, port: int, pids: tuple[int, ...], seconds: float) -> Plan:
         """The load on one target."""
@@ -49,7 +51,7 @@ class Case:
             stream=bool(self.contents),
             connections=self.connections,
             seconds=self.seconds or seconds,
-            warmup_seconds=self.ramp_seconds + 0.5,
+            warmup_seconds=self.ramp_seconds + WARMUP_SECONDS,
             ramp_seconds=self.ramp_seconds,
             prompt_bytes=self.prompt_bytes,
             pids=pids,
@@ -63,8 +65,9 @@ CASES = (
     Case("stream-1", 1, contents=64, base="json-1"),
     Case("stream-32", 32, contents=64, base="json-32"),
     Case("stream-256", 256, contents=64, base="json-256"),
-    Case("paced-32", 32, contents=64, pace_seconds=0.01, base="json-32"),
-    Case("upload-8", 8, prompt_bytes=262_144),
+    Case("paced-32", 32, contents=64, pace_seconds=0.01, base="json-32", ramp_seconds=0.5),
+    Case("paced-256", 256, contents=64, pace_seconds=0.02, base="json-256", ramp_seconds=0.5),
+    Case("upload-8", 8, prompt_bytes=262_144, rounds=1),
     Case("idle-1000", 1000, contents=4, pace_seconds=1.0, rounds=1, seconds=3.0, ramp_seconds=1.0),
 )
 

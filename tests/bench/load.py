@@ -102,18 +102,24 @@ class Load:
         self.gaps: list[float] = []
         self.errors: Counter[str] = Counter()
         self.finished = asyncio.get_running_loop().create_future()
-        """Done when as many requests as planned are complete."""
+        """Done when as many requests as planned were answered or have failed."""
         self._sent = 0
         self._completed = 0
+        self._ended = 0
         self._answer_bytes = 0
         self._stopping = False
         self._requests = [request_bytes(plan, number) for number in range(plan.models)]
         self._clients: list[Client] = []
         self._opening: list[asyncio.Task[None]] = []
 
+    @property
+    def exhausted(self) -> bool:
+        """No more requests are wanted."""
+        return self._stopping or self._sent == self.plan.requests
+
     def next_request(self) -> bytes | None:
         """The next request to send; None when no more are wanted."""
-        if self._stopping or self._sent == self.plan.requests:
+        if self.exhausted:
             return None
         self._sent += 1
         return self._requests[self._sent % len(self._requests)]
@@ -124,7 +130,16 @@ class Load:
         self._answer_bytes += size
         if self.measuring:
             self.latencies.append(latency)
-        if self._completed == self.plan.requests and not self.finished.done():
+        self._end_one()
+
+    def fail(self, reason: str) -> None:
+        """A request will not be answered."""
+        self.errors[reason] += 1
+        self._end_one()
+
+    def _end_one(self) -> None:
+        self._ended += 1
+        if self._ended == self.plan.requests and not self.finished.done():
             self.finished.set_result(None)
 
     async def run(self) -> Sample:
@@ -144,7 +159,7 @@ class Load:
 
     def open(self, delay_seconds: float = 0.0) -> None:
         """Open one more connection, which begins to send at once."""
-        if not self._stopping:
+        if not self.exhausted:
             self._opening.append(spawn(self._open(delay_seconds), name="open"))
 
     async def _open(self, delay_seconds: float) -> None:
@@ -229,7 +244,8 @@ class Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._left:
             return
-        self._load.errors["connection lost"] += self.busy
+        if self.busy:
+            self._load.fail("connection lost")
         self._left, self.busy = True, False
         if self._load.errors.total() < ERROR_LIMIT:
             self._load.open()

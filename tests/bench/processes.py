@@ -65,7 +65,7 @@ def _wait(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]
 
 
 def _last_lines(log: Path) -> str:
-    return " | ".join(log.read_text(errors="replace").splitlines()[-5:]) or "it said nothing"
+    return " | ".join(log.read_text(errors="replace").splitlines()[-3:]) or "it said nothing"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

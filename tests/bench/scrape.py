@@ -15,8 +15,8 @@ from tests.bench.processes import resident_bytes
 from tests.bench.rounds import run_load
 from tests.bench.targets import Target
 
-GAP = Case("gap", 1, contents=360, pace_seconds=0.01, seconds=3.5)
-"""One stream of a chunk each 10 ms."""
+GAP = Case("gap", 1, contents=380, pace_seconds=0.01, seconds=3.3)
+"""One stream of a chunk each 10 ms, which ends soon after the measured interval."""
 GAP_ROUNDS = 2
 MODELS = 300
 SERIES_WANTED = 5_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,9 +33,9 @@ class Figures:
     ttfb_p50: float | None
     reads: float | None
     """Pieces in which one answer reached the client."""
-    gap_p99: float | None
-    gap_max: float | None
-    errors: int
+    late_p99: float | None
+    """How much later than its pace a chunk came; None for streams without one."""
+    errors: Mapping[str, int]
     resident_bytes: int
 
 
@@ -59,6 +60,11 @@ class Row:
         return None if self.ratio is None or self.ratio_target is None else self.ratio <= self.ratio_target
 
 
+def answers_per_second(sample: Sample) -> float | None:
+    """Answers per second in one round."""
+    return sample.answers / sample.seconds if sample.answers else None
+
+
 def request_us(sample: Sample) -> float | None:
     """CPU microseconds per answer in one round."""
     return per_request_us(sample.cpu_seconds, sample.answers)
@@ -79,17 +85,18 @@ def figures(case: Case, measured: Measured, json_us: float | None) -> Figures:
     rounds = measured.samples
     has_cpu = any(sample.cpu_seconds for sample in rounds)
     return Figures(
-        requests_per_second=of_rounds(rounds, lambda one: one.answers / one.seconds if one.answers else None),
+        requests_per_second=None if case.steady else of_rounds(rounds, answers_per_second),
         cpu_share=of_rounds(rounds, lambda one: one.cpu_seconds / one.seconds) if has_cpu else None,
         request_us=middle([request_us(one) for one in rounds]) if has_cpu and not case.steady else None,
         chunk_us=middle([chunk_us(case, one, json_us) for one in rounds]) if has_cpu else None,
         p50=of_rounds(rounds, lambda one: one.p50),
         p99=of_rounds(rounds, lambda one: one.p99),
         ttfb_p50=of_rounds(rounds, lambda one: one.ttfb_p50),
-        reads=of_rounds(rounds, lambda one: one.reads / one.answers if one.answers else None),
-        gap_p99=of_rounds(rounds, lambda one: one.gap_p99),
-        gap_max=of_rounds(rounds, lambda one: one.gap_max),
-        errors=sum(sum(one.errors.values()) for one in rounds),
+        reads=None if case.steady else of_rounds(rounds, lambda one: ratio(one.reads, one.answers)),
+        late_p99=difference(of_rounds(rounds, lambda one: one.gap_p99), case.pace_seconds)
+        if case.pace_seconds
+        else None,
+        errors=dict(sum((Counter(one.errors) for one in rounds), Counter())),
         resident_bytes=measured.resident_bytes,
     )
 

@@ -12,8 +12,8 @@ from tests.bench.summary import CHUNK_RATIO_TARGET, REQUEST_RATIO_TARGET, Row
 MEMORY_TARGET_BYTES = 100_000_000
 
 HEADINGS = (
-    "case", "target", "req/s", "CPU %", "us/request", "us/chunk", "x nginx", "",
-    "p50 ms", "p99 ms", "+p50 ms", "+p99 ms", "ttfb ms", "reads", "errors", "RSS MB",
+    "case", "target", "req/s", "CPU %", "us/request", "us/chunk", "x nginx",
+    "p50 ms", "p99 ms", "+p50", "+p99", "ttfb", "late", "reads", "errors", "RSS MB",
 )  # fmt: skip
 
 EXPLANATION = (
@@ -23,8 +23,10 @@ EXPLANATION = (
     " idle-1000: CPU time / chunks, no request falls into its interval.",
     f"x nginx: us/chunk for streams (target <= {CHUNK_RATIO_TARGET:g}), else us/request"
     f" (target <= {REQUEST_RATIO_TARGET:g}, none for uploads).",
-    "+p50, +p99: latency beyond `direct` in the same closed loop; reads: pieces in which one answer reached the client"
-    " (a stream has 67 chunks: when fewer arrive, the proxy took several at once).",
+    "+p50, +p99: latency (of the whole answer) beyond `direct` in the same closed loop; ttfb: to the first byte, p50;"
+    " late: by how much a gap between chunks is longer than the pace, p99.",
+    "reads: pieces in which one answer reached the client. A stream has 67 chunks; where fewer pieces arrive, chunks"
+    " were merged on the way, and us/chunk is less than what a chunk by itself costs (paced-*, idle-*).",
     "All figures are medians of the rounds, errors are sums. RSS: resident memory after the case.",
 )
 
@@ -46,7 +48,9 @@ def megabytes(count: int) -> str:
 
 def with_spread(found: Middle | None) -> str:
     """A median and how far the rounds lay apart."""
-    return "-" if found is None else f"{found.value:,.1f} ~{found.spread * 100:.0f}%"
+    if found is None:
+        return "-"
+    return f"{found.value:,.1f}" + ("" if found.spread is None else f" ~{found.spread * 100:.0f}%")
 
 
 def verdict(met: bool | None) -> str:
@@ -60,19 +64,19 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.case,
         row.target,
-        number(one.requests_per_second),
+        number(one.requests_per_second, 0),
         number(None if one.cpu_share is None else one.cpu_share * 100, 0),
         with_spread(one.request_us),
         with_spread(one.chunk_us),
-        "" if row.ratio is None else f"{row.ratio:.1f}",
-        verdict(row.met),
+        "" if row.ratio is None else f"{row.ratio:.1f} {verdict(row.met)}",
         milliseconds(one.p50),
         milliseconds(one.p99),
         milliseconds(row.added_p50),
         milliseconds(row.added_p99),
         milliseconds(one.ttfb_p50),
+        milliseconds(one.late_p99),
         number(one.reads, 0),
-        str(one.errors),
+        str(sum(one.errors.values())),
         megabytes(one.resident_bytes),
     )
 
@@ -93,8 +97,9 @@ def render(rows: Sequence[Row]) -> str:
     """The table, a rule below its headings and a blank line between two cases."""
     heading, *lines = align([HEADINGS, *map(cells, rows)])
     text = [heading, "-" * max(map(len, [heading, *lines]))]
-    for _, group in groupby(zip(rows, lines, strict=True), key=lambda pair: pair[0].case):
-        text += [*(line for _, line in group), ""]
+    for name, group in groupby(zip(rows, lines, strict=True), key=lambda pair: pair[0].case):
+        first, *others = (line for _, line in group)
+        text += [first, *(" " * len(name) + line.removeprefix(name) for line in others), ""]
     return "\n".join([*text, *EXPLANATION])
 
 

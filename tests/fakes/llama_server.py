@@ -87,7 +87,7 @@ class FakeServer:
         return script[min(self._chosen, len(script)) - 1]
 
     async def __aenter__(self) -> FakeServer:
-        sock = socket.socket()
+        sock = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY where it knows the protocol
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self._buffer_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_bytes)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import httpx
+import uvicorn
 
 from exporter import listeners
 from exporter.keys import KeyRing
@@ -47,6 +50,13 @@ class Proxy:
                 self._arrived.clear()
                 await self._arrived.wait()
         return self.records
+
+    async def only_record(self) -> RequestRecord:
+        """The record of the one request that was made; nothing may be in flight any more."""
+        await self.until_records(1)
+        assert len(self.records) == 1
+        assert len(self.active) == 0
+        return self.records[0]
 
     async def connect(self) -> RawClient:
         """A bare TCP connection to the proxy."""
@@ -95,13 +105,52 @@ class RawClient:
         with contextlib.suppress(ConnectionError):
             await self.writer.wait_closed()
 
+    async def rest(self) -> bytes:
+        """Everything up to the end of the connection. Raises ConnectionError when it is reset."""
+        return await asyncio.wait_for(self.reader.read(), 5)
+
     def abort(self) -> None:
-        """Leave without a word (RST)."""
+        """Leave without a word: what is not yet sent is dropped."""
         self.writer.transport.abort()
+
+    def reset(self) -> None:
+        """Leave with RST."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    async def __aenter__(self) -> RawClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.abort()
+
+
+def ask(method: str, target: str, *fields: tuple[str, str], body: bytes | None = None) -> bytes:
+    """The bytes of a request: these fields behind `Host: sidecar.test`, and a Content-Length when there is a body."""
+    framing = [] if body is None else [("Content-Length", str(len(body)))]
+    lines = [f"{method} {target} HTTP/1.1", *(f"{n}: {v}" for n, v in [("Host", "sidecar.test"), *fields, *framing])]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
 
 
 class QuietServer(listeners.Server):
-    """Leaves the test runner's signal handlers alone."""
+    """Leaves the test runner's signal handlers alone, and ends at once: uvicorn itself pauses twice for 0.1 s."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stop = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -130,7 +179,7 @@ async def running_proxy(
     forwarder = Forwarder(
         choose=lambda _: upstreams,
         transport=transport,
-        emit=lambda record: proxies[0].emit(record),
+        emit=lambda record: proxies[0].emit(record),  # noqa: PLW0108 - it does not exist yet
         in_flight=active,
         gate=Gate(KeyRing(keys), max_in_flight),
         limits=limits,
@@ -146,11 +195,12 @@ async def running_proxy(
     try:
         yield proxies[0]
     finally:
-        server.should_exit = True
-        server.force_exit = True
+        server.stop.set()
         await transport.aclose()
         await serving
         for task in list(server.server_state.tasks):
             task.cancel()
         if server.server_state.tasks:
             await asyncio.wait(list(server.server_state.tasks), timeout=2)
+    assert len({record.request_id for record in proxies[0].records}) == len(proxies[0].records)
+    assert len(active) == 0

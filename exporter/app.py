@@ -1,0 +1,237 @@
+"""The composition root: builds every part from the settings, hands each what it needs, and runs them until a signal.
+
+The only module that knows everyone. `cli` calls `run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import httpx
+from pydantic import SecretStr
+
+from exporter import __version__, listeners, logs
+from exporter.api import admin, exposition, health, index
+from exporter.api.views import Views
+from exporter.config import Settings, UpstreamSettings
+from exporter.fanout import Fanout
+from exporter.keys import KeyRing
+from exporter.live.active import ActiveRequests
+from exporter.observe.observation import Look, Observation
+from exporter.proxy.forward import Forwarder, Limits
+from exporter.proxy.gate import Gate
+from exporter.proxy.transport import UpstreamTransport
+from exporter.record import Sink
+from exporter.routing.choice import candidates
+from exporter.routing.upstream import Upstream
+from exporter.system.amd import AmdCollector
+from exporter.system.host import HostCollector
+from exporter.system.llama_server import LlamaServerCollector
+from exporter.system.nvidia import NvidiaCollector
+from exporter.system.sampler import AsyncCollector, BlockingCollector, Sampler
+from exporter.tasks import Supervisor
+from exporter.telemetry.buckets import Buckets
+from exporter.telemetry.exposition import Exposition
+from exporter.telemetry.guard import ERROR_TYPE, FINISH_REASON, MODEL, Guard
+from exporter.telemetry.lag import EventLoopLag
+from exporter.telemetry.prometheus import RequestMetrics
+from exporter.telemetry.snapshot import SnapshotFamilies
+from exporter.telemetry.sources import Sources
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartupError before anything is started."""
+    listeners.raise_file_limit()
+    proxy_socket = listeners.bind(settings.proxy.listen, "proxy.listen")
+    admin_sockets = [listeners.bind(address, "admin.listen") for address in settings.admin.listen]
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_Sidecar(settings).serve(proxy_socket, admin_sockets))
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32" or sys.implementation.name != "cpython":
+        return None
+    import uvloop  # noqa: PLC0415 - not installed on these platforms
+
+    return uvloop.Loop
+
+
+class _Sidecar:
+    """All parts, wired."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.upstreams = [_upstream(each) for each in settings.upstreams]
+        self.supervisor = Supervisor()
+        self.active = ActiveRequests()
+        self.polls = httpx.AsyncClient(trust_env=False)
+        self.sampler = Sampler(self.collectors(), interval_seconds=settings.sampling.interval_seconds)
+        buckets = Buckets(**settings.metrics.buckets.model_dump(exclude_none=True))
+        limits = {
+            MODEL: settings.metrics.max_models,
+            FINISH_REASON: settings.metrics.max_label_values,
+            ERROR_TYPE: settings.metrics.max_label_values,
+        }
+        self.metrics = RequestMetrics(Guard(self.served_models, limits=limits), buckets)
+        self.fanout = Fanout(self.sinks())
+        self.lag = EventLoopLag(buckets.event_loop_lag)
+        self.transport = UpstreamTransport()
+        self.forwarder = Forwarder(
+            choose=self.choose,
+            transport=self.transport,
+            emit=self.fanout.emit,
+            in_flight=self.active,
+            gate=Gate(_keys(settings.auth.proxy_api_keys), settings.proxy.max_in_flight),
+            limits=Limits(
+                connect_seconds=settings.proxy.connect_timeout_seconds,
+                idle_seconds=settings.proxy.idle_timeout_seconds,
+                held_bytes=settings.proxy.held_body_bytes,
+            ),
+            look=Look(
+                request_bytes=settings.proxy.held_body_bytes,
+                gap_bounds=buckets.inter_token,
+                client_name_header=settings.proxy.client_name_header.lower().encode(),
+            ),
+            recording=settings.metrics.enabled,
+        )
+        self.exposition = Exposition(self.metrics, SnapshotFamilies(self.sources()), self.lag)
+        views = Views(
+            version=__version__,
+            upstreams=tuple(upstream.name for upstream in self.upstreams),
+            snapshot=lambda: self.sampler.latest,
+            servers_sampled=settings.sampling.llama_server,
+        )
+        self.admin = admin.application(
+            [exposition.exposition_route(self.exposition.render), *health.routes(views), *index.routes(__version__)],
+            _keys(settings.auth.api_keys),
+        )
+
+    def collectors(self) -> Iterator[BlockingCollector | AsyncCollector]:
+        """Everything that is sampled on a timer."""
+        sampling = self.settings.sampling
+        if sampling.host:
+            yield HostCollector()
+        if sampling.gpu:
+            yield NvidiaCollector()
+            yield AmdCollector()
+        if sampling.llama_server:
+            for each in self.upstreams:
+                yield LlamaServerCollector(
+                    each.name,
+                    each.tier,
+                    str(each.url),
+                    self.polls,
+                    api_key=each.api_key,
+                    last_activity=partial(self.last_request_at, each.name),
+                )
+
+    def sinks(self) -> dict[str, Sink]:
+        """Everything that wants the finished records."""
+        sinks: dict[str, Sink] = {"prometheus": self.metrics.record}
+        if logs.access_log.isEnabledFor(logging.DEBUG):
+            sinks["access_log"] = logs.write_access
+        return sinks
+
+    def sources(self) -> Sources:
+        """What the metrics show beside the finished requests."""
+        return Sources(
+            snapshot=lambda: self.sampler.latest,
+            in_flight=self.in_flight,
+            configured_models=self.configured_models,
+            sink_errors=self.fanout.errors,
+            parse_errors=self.forwarder.parse_errors,
+            task_restarts=self.supervisor.restarts,
+            version=__version__,
+        )
+
+    async def serve(self, proxy_socket: socket.socket, admin_sockets: Sequence[socket.socket]) -> None:
+        """Start what runs in the background, serve, and stop it all again."""
+        self.supervisor.start("sampler", self.sampler.run)
+        self.supervisor.start("event_loop_lag", self.lag.run)
+        _announce(self.settings, proxy_socket, admin_sockets)
+        gc.collect()
+        gc.freeze()  # what was loaded stays: the collector need not look through it again and again
+        apps: list[tuple[socket.socket, listeners.ASGIApp]] = [(proxy_socket, self.forwarder)]
+        apps += [(each, self.admin) for each in admin_sockets]
+        try:
+            await listeners.serve(apps, grace_seconds=self.settings.proxy.shutdown_grace_seconds)
+        finally:
+            await self.supervisor.stop()
+            await self.sampler.close()
+            await self.polls.aclose()
+            await self.transport.aclose()
+        log.info("stopped")
+
+    # Views that join several parts
+
+    def choose(self, observation: Observation) -> Sequence[Upstream]:
+        """Upstreams for a request, best first."""
+        if len(self.upstreams) == 1:
+            return self.upstreams
+        return candidates(self.upstreams, observation.requested_model, self.served_by_upstream())
+
+    def served_by_upstream(self) -> dict[str, frozenset[str]]:
+        """The model names that each upstream answers to, as far as it was sampled."""
+        return {
+            name: frozenset(alias for model in server.models for alias in (model.id, *model.aliases))
+            for name, server in self.sampler.latest.servers.items()
+        }
+
+    def served_models(self) -> frozenset[str]:
+        """The model names that some upstream answers to."""
+        return frozenset().union(*self.served_by_upstream().values())
+
+    def in_flight(self) -> list[tuple[str, str | None, int]]:
+        """Requests being served by tier and upstream."""
+        return [(*key, count) for key, count in Counter((each.tier, each.upstream) for each in self.active).items()]
+
+    def configured_models(self) -> dict[str, int]:
+        """Models by tier: those that an upstream lists, and one for an upstream that has not been heard of yet."""
+        counts: Counter[str] = Counter()
+        for upstream in self.upstreams:
+            server = self.sampler.latest.servers.get(upstream.name)
+            counts[upstream.tier] += max(1, len(server.models)) if server else 1
+        return counts
+
+    def last_request_at(self, upstream: str) -> float | None:
+        """Monotonic time at which an upstream last worked for a client."""
+        return self.active.last_active(upstream, time.monotonic())
+
+
+def _upstream(settings: UpstreamSettings) -> Upstream:
+    return Upstream(
+        name=settings.label,
+        url=httpx.URL(settings.url),
+        tier=settings.tier,
+        provider=settings.provider,
+        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+    )
+
+
+def _keys(keys: Sequence[SecretStr]) -> KeyRing:
+    return KeyRing(key.get_secret_value() for key in keys)
+
+
+def _announce(settings: Settings, proxy_socket: socket.socket, admin_sockets: Sequence[socket.socket]) -> None:
+    for upstream in settings.upstreams:
+        log.info("upstream", extra={"upstream": upstream.label, "url": upstream.url, "tier": upstream.tier})
+    log.info("listening", extra={"listener": "proxy", "url": listeners.url(proxy_socket)})
+    for each in admin_sockets:
+        log.info("listening", extra={"listener": "admin", "url": listeners.url(each)})
+        if not listeners.is_loopback(each) and not settings.auth.api_keys:
+            log.warning(
+                "the admin listener is open to other machines without a key; set auth.api_keys or PROXY_API_KEY",
+                extra={"url": listeners.url(each)},
+            )
+    if not settings.metrics.enabled:
+        log.warning("metrics are disabled: traffic flows, nothing is recorded")

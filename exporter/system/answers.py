@@ -1,0 +1,190 @@
+"""Bounded, forgiving GETs to one upstream's own endpoints; `llama_server` and the rooms beside it ask through these.
+
+An answer is read up to 4 MB and within a time limit for the whole of it, failures become words without addresses, and
+an endpoint that says it is switched off is left alone for a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+
+log = logging.getLogger(__name__)
+
+LIMIT_SECONDS = 5.0
+LIMIT_BYTES = 4 * 1024 * 1024
+OFF_SECONDS = 60.0
+"""How long an endpoint that answered 404 or 501 is not asked again."""
+OFF_STATUSES = frozenset({404, 501})
+REFUSED_STATUSES = frozenset({401, 403})
+
+CLOSED = "connection closed"
+TIMED_OUT = "timed out"
+KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (ConnectionRefusedError, "connection refused"),
+    (socket.gaierror, "name not found"),
+    (ssl.SSLError, "TLS error"),
+    ((ConnectionError, httpx.ReadError, httpx.WriteError), CLOSED),
+    ((TimeoutError, httpx.TimeoutException), TIMED_OUT),
+    ((httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL), "cannot connect"),
+)
+"""First match counts: some are special cases of later ones."""
+NO_ROUTE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
+
+
+class NoAnswerError(Exception):
+    """The endpoint gave no answer (timed out, connection closed); the text is for operators, without the address."""
+
+
+class NoConnectionError(NoAnswerError):
+    """The server cannot be reached at all, so no other endpoint needs to be tried."""
+
+
+class KeyRefusedError(NoAnswerError):
+    """The server wants another API key, or one at all."""
+
+    def __init__(self) -> None:
+        super().__init__("API key refused")
+
+
+class BadAnswerError(NoAnswerError):
+    """Something came back that is not an answer we can use: not HTTP, or too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and whole body of one answer."""
+
+    status: int
+    body: bytes
+    seconds: float
+    """Round trip, from before connecting to the last byte."""
+
+    def document(self) -> object:
+        """The JSON in the body; None when it is something else."""
+        try:
+            document: object = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return document
+
+
+class Endpoints:
+    """The endpoints of one upstream."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._base_url = base_url.rstrip("/")
+        # Compressed answers could not be bounded by counting what arrives.
+        self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+        self._clock = clock
+        self._off_until: dict[tuple[str, str | None], float] = {}
+
+    async def ask(self, path: str, model: str | None = None, *, limit_seconds: float = LIMIT_SECONDS) -> Answer:
+        """GET `path`, of one model when the upstream is a router; never so that the router would load it.
+
+        Raises NoAnswerError, NoConnectionError or BadAnswerError.
+        """
+        parameters = {"model": model, "autoload": "false"} if model is not None else None
+        try:
+            async with asyncio.timeout(limit_seconds):
+                try:
+                    return await self._get(path, parameters)
+                except Exception as error:
+                    if words_for(error) != CLOSED:
+                        raise
+                # llama-server closes idle connections after 5 s, now and then just as the next request is written.
+                return await self._get(path, parameters)
+        except Exception as error:  # httpx-aiohttp lets some of aiohttp's own errors through
+            log.debug("an upstream's endpoint failed", exc_info=True, extra={"endpoint": path})
+            raise translate(error) from None
+
+    async def feature(self, path: str, model: str | None = None) -> Answer | None:
+        """The answer of an endpoint that may be off or may fail without harm to the others; None when there is none.
+
+        Raises NoConnectionError alone.
+        """
+        if self._clock() < self._off_until.get((path, model), 0.0):
+            return None
+        try:
+            answer = await self.ask(path, model)
+        except NoConnectionError:
+            raise
+        except NoAnswerError:
+            return None
+        if answer.status in OFF_STATUSES:
+            self.leave_alone(path, model)
+        return answer
+
+    def leave_alone(self, path: str, model: str | None = None) -> None:
+        """Do not ask this for a minute: it is off, or it says nothing that we understand."""
+        self._off_until[path, model] = self._clock() + OFF_SECONDS
+
+    def forget(self) -> None:
+        """The server is gone: the next one at this address may have other features."""
+        self._off_until.clear()
+
+    async def _get(self, path: str, parameters: dict[str, str] | None) -> Answer:
+        started = self._clock()
+        url = self._base_url + path
+        async with self._client.stream("GET", url, params=parameters, headers=self._headers) as response:
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > LIMIT_BYTES:
+                    raise BadAnswerError("answer too large")
+        return Answer(response.status_code, bytes(body), self._clock() - started)
+
+
+def translate(error: Exception) -> NoAnswerError:
+    """A failed request as one of our errors. httpx's transports disagree about classes, so the causes decide."""
+    if isinstance(error, NoAnswerError):
+        return error
+    words = words_for(error)
+    if words is None:
+        return BadAnswerError("answer is not HTTP")
+    if words == CLOSED or (words == TIMED_OUT and not isinstance(error, httpx.ConnectTimeout)):
+        return NoAnswerError(words)
+    return NoConnectionError(words)
+
+
+def words_for(error: BaseException) -> str | None:
+    """Why a request failed, as the innermost cause says it; None when nothing in the chain is about a connection."""
+    found = [words for cause in _causes(error) if (words := _words_for_one(cause)) is not None]
+    return found[-1] if found else None
+
+
+def _words_for_one(error: BaseException) -> str | None:
+    if isinstance(error, OSError) and error.errno in NO_ROUTE:
+        return "no route to host"
+    if "disconnected" in str(error):
+        return CLOSED
+    return next((words for kinds, words in KINDS if isinstance(error, kinds)), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, outermost first."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        if isinstance(cause, BaseExceptionGroup):
+            yield from cause.exceptions
+        cause = cause.__cause__ or cause.__context__

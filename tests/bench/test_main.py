@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.bench.__main__ import Report, error_lines, parse
+from tests.bench.rounds import Measured
+from tests.bench.test_table import ROWS
+
+
+def test_the_command_line() -> None:
+    options = parse(["--only", "json", "--only", "gap", "--seconds-per-case", "0.5", "--memory"])
+    assert (options.only, options.seconds_per_case, options.rounds, options.memory) == (["json", "gap"], 0.5, 3, True)
+    assert "{admin_port}" in options.proxy_command
+    with pytest.raises(SystemExit):
+        parse(["--rounds", "many"])
+
+
+def test_errors_are_named() -> None:
+    assert error_lines(ROWS)[0] == "json-32, direct: 2 x connection lost, 1 x status 502"
+
+
+def test_the_document_is_json_and_has_every_figure() -> None:
+    report = Report(ROWS, {"json-32": {"nginx": Measured()}}, None, None, ["llama-exporter did not start"])
+    document = json.loads(json.dumps(report.document()))
+    assert document["rows"][0]["figures"]["errors"] == {"connection lost": 2, "status 502": 1}
+    assert document["rows"][2]["met"] is False
+    assert document["rounds"]["json-32"]["nginx"]["samples"] == []
+    assert document["complaints"] == ["llama-exporter did not start"]
+    assert report.text().endswith("llama-exporter did not start")

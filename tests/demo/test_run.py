@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest.importorskip("rich", reason="needs rich: pip install 'llama-exporter[demo]'")
+
+from rich.console import Console
+
+import exporter
+from exporter.cli import main
+from exporter.demo import run
+from exporter.demo.run import DemoOptions, demo, run_demo
+from exporter.demo.sidecar import Address
+from exporter.demo.traffic import Kind, Result, TrafficCounts
+from exporter.errors import StartupError
+from exporter.tasks import spawn
+
+pytestmark = pytest.mark.engine
+ROOT = Path(exporter.__file__).parent.parent
+
+pytest.importorskip("xllamacpp", reason="needs xllamacpp: pip install 'llama-exporter[demo]'")
+
+
+@pytest.fixture
+def options(tmp_path: Path, find_port: Callable[[], int]) -> DemoOptions:
+    """A quick demo: the smallest model, hasty users."""
+    proxy, admin = (Address.parse(f"127.0.0.1:{find_port()}") for _ in range(2))
+    return DemoOptions(proxy, admin, tmp_path, think_seconds=0.01, users=3, layers=2, embedding=64)
+
+
+def children() -> set[int]:
+    """Processes that we have started and that are not gone."""
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+async def child_named(module: str) -> psutil.Process:
+    """Our child that runs this module, as soon as there is one."""
+    async with asyncio.timeout(20):
+        while True:
+            for child in psutil.Process().children():
+                if module in child.cmdline():
+                    return child
+            await asyncio.sleep(0.02)
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=100)
+
+
+def written(to: Console) -> str:
+    assert isinstance(to.file, io.StringIO)
+    return to.file.getvalue()
+
+
+async def test_demo_runs_for_its_time_and_leaves_nothing(options: DemoOptions) -> None:
+    before = children()
+    screen = console()
+    limited = DemoOptions(
+        options.proxy, options.admin, options.cache_dir, duration_seconds=2, think_seconds=0.01, layers=2, embedding=64
+    )
+    counts = await run_demo(limited, screen)
+    assert counts.total > 20
+    assert set(counts.by_result()) <= {Result.COMPLETED, Result.REFUSED, Result.LEFT}
+    assert f"curl {options.proxy.url}/v1/chat/completions" in written(screen)
+    assert re.search(r"The clients sent \d+ requests in 2 s: \d+ completed", written(screen))
+    assert children() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_signal_ends_the_demo(number: signal.Signals, options: DemoOptions) -> None:
+    screen = console()
+    running = spawn(run_demo(options, screen), name="demo")
+    async with asyncio.timeout(20):
+        while "Try" not in written(screen):
+            await asyncio.sleep(0.01)
+    os.kill(os.getpid(), number)
+    async with asyncio.timeout(10):
+        await running
+    assert "The clients sent" in written(screen)
+
+
+@pytest.mark.parametrize(("module", "name"), [("exporter.demo.engine", "engine"), ("exporter.demo.sidecar", "sidecar")])
+async def test_server_that_dies_ends_the_demo(module: str, name: str, options: DemoOptions) -> None:
+    before = children()
+    screen = console()
+    running = spawn(run_demo(options, screen), name="demo")
+    async with asyncio.timeout(20):
+        while "Try" not in written(screen):
+            await asyncio.sleep(0.01)
+    (await child_named(module)).kill()
+    with pytest.raises(StartupError, match=f"^the {name} died: "):
+        await running
+    assert children() == before
+
+
+@pytest.mark.parametrize("listener", ["proxy", "admin"])
+async def test_taken_port_is_told_before_anything_is_started(listener: str, options: DemoOptions) -> None:
+    taken: Address = getattr(options, listener)
+    with (
+        socket.create_server((taken.host, taken.port)),
+        pytest.raises(StartupError, match=rf"cannot listen on {taken.text}: Address already in use"),
+    ):
+        await run_demo(options, console())
+    assert list(options.cache_dir.iterdir()) == []
+
+
+async def test_failing_sidecar_takes_the_engine_with_it(options: DemoOptions) -> None:
+    before = children()
+    same = DemoOptions(options.proxy, options.proxy, options.cache_dir, layers=2, embedding=64)
+    with pytest.raises(StartupError, match="the sidecar did not start"):
+        await run_demo(same, console())
+    assert children() == before
+
+
+def test_missing_extra_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(StartupError, match=r"the demo needs rich: pip install 'llama-exporter\[demo\]'"):
+        demo(1.0, "127.0.0.1:1", "127.0.0.1:2", tmp_path)
+
+
+def test_command_line_turns_a_failure_into_one_line_and_exit_code_2(
+    free_port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", free_port)):
+        assert main(["demo", "--proxy-listen", f"127.0.0.1:{free_port}"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_command_ends_cleanly_at_ctrl_c(
+    find_port: Callable[[], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = [f"--{name}-listen=127.0.0.1:{find_port()}" for name in ("proxy", "admin")]
+    command = [sys.executable, "-m", "exporter", "demo", *listen]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        introduction = [process.stdout.readline() for _ in range(3)]
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        rest, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert errors == ""
+    assert "llama.cpp" in introduction[0]
+    assert "The clients sent" in rest
+    assert time.monotonic() - began < 10
+    assert len(started) == 2
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in started)
+
+
+def test_conclusion_names_what_the_clients_saw() -> None:
+    counts = TrafficCounts()
+    assert run.conclusion(counts, 0.4) == "The clients sent 0 requests in 0 s: none was answered."
+    counts.counts.update({(Kind.CHAT, Result.COMPLETED): 3, (Kind.MODELS, Result.COMPLETED): 1})
+    counts.counts[Kind.LEAVE_EARLY, Result.LEFT] = 2
+    assert run.conclusion(counts, 9.6) == "The clients sent 6 requests in 10 s: 4 completed, 2 left."

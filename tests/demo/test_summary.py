@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import httpx
+import pytest
+
+pytest.importorskip("rich", reason="needs rich: pip install 'llama-exporter[demo]'")
+
+from rich.console import Console
+
+from exporter.demo import summary
+from exporter.demo.figures import Figures, OutcomeCount, Quantiles
+from exporter.tasks import cancel, spawn
+
+LINKS = {"proxy": "http://127.0.0.1:8001", "metrics": "http://127.0.0.1:9464/metrics"}
+OUTCOMES = ("completed", "client_gone", "upstream_error", "stream_error", "timeout", "rejected")
+
+BUSY = Figures(
+    requests=1_234_567,
+    requests_per_second=123.45,
+    in_flight=12,
+    input_tokens_per_second=12345.6,
+    output_tokens_per_second=2345.6,
+    cached_ratio=0.423,
+    ttft=Quantiles(0.0123, 1.234),
+    inter_token=Quantiles(0.00082, 0.0154),
+    duration=Quantiles(0.35, 163.84),
+    outcomes=tuple(OutcomeCount(name, 1_234_567 / (n + 1), 12.345 / (n + 1)) for n, name in enumerate(OUTCOMES)),
+    upstreams=(("127.0.0.1:43210", True), ("a-llama-server.with-a-long-name.example:8080", False)),
+    slots_processing=3,
+    slots=4,
+    cpu_ratio=0.934,
+    memory_used_bytes=7.3 * 2**30,
+    memory_total_bytes=125.4 * 2**30,
+)
+UNKNOWN = Quantiles(None, None)
+IDLE = Figures(
+    None, None, None, None, None, None, UNKNOWN, UNKNOWN, UNKNOWN, (), (), None, None, None, None, None
+)  # fmt: skip
+
+
+def render(now: Figures | None, width: int, trouble: str = "") -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(summary.screen(now, LINKS, 62.0, trouble))
+    return captured.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("now", [BUSY, IDLE], ids=["busy", "idle"])
+def test_screen_fits_a_terminal(now: Figures, width: int) -> None:
+    lines = render(now, width)
+    assert len(lines) <= 24
+    assert max(len(line) for line in lines) <= width
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_screen_shows_every_figure_whole(width: int) -> None:
+    text = "\n".join(render(BUSY, width))
+    for shown in (
+        *LINKS.values(),
+        *OUTCOMES,
+        *("1:02", "1,234,567", "123.5", "12,346", "2,346", "42%", "12.3 ms", "1.23 s", "0.8 ms", "15.4 ms", "163.84 s"),
+        *("127.0.0.1:43210", "up", "down", "3 of 4", "93%", "7.3 of 125.4 GiB"),
+    ):
+        assert shown in text
+
+
+def test_what_is_unknown_is_a_dash_and_never_a_zero() -> None:
+    text = "\n".join(render(IDLE, 80))
+    figures = "\n".join(text.splitlines()[4:]).replace("p50", "").replace("p95", "")
+    assert not any(character.isdigit() for character in figures)
+    assert figures.count(" -") == 6 + 3 + 6 + 1 + 2 + 1 + 2
+
+
+def test_trouble_is_shown_in_place_of_figures() -> None:
+    assert "no metrics: refused" in "\n".join(render(None, 80, "no metrics: refused"))
+
+
+def test_plain_line_is_one_line() -> None:
+    assert summary.plain_line(replace(BUSY, outcomes=BUSY.outcomes[:2])) == (
+        "1,234,567 requests  123.5/s  12 in flight  tokens/s in 12,346 out 2,346  TTFT p50 12.3 ms p95 1.23 s  "
+        "inter-token p50 0.8 ms p95 15.4 ms  completed 1,234,567 client_gone 617,284  "
+        "127.0.0.1:43210 up a-llama-server.with-a-long-name.example:8080 down"
+    )
+    assert "\n" not in summary.plain_line(IDLE)
+
+
+@asynccontextmanager
+async def metrics(body: Callable[[], bytes]) -> AsyncIterator[str]:
+    """A server that answers everything with this body."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        text = body()
+        status = b"200 OK" if text else b"503 Service Unavailable"
+        writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(text), text))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/metrics"
+
+
+async def shown(url: str, console: Console, text: Callable[[], str], until: str) -> None:
+    """Run the summary until it has shown that."""
+    task = spawn(summary.show(url, LINKS, console), name="summary")
+    try:
+        async with asyncio.timeout(10):
+            while until not in text() and not task.done():
+                await asyncio.sleep(0.005)
+    finally:
+        await cancel(task)
+    assert until in text()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+async def test_summary_scrapes_and_shows(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "REFRESH_SECONDS", 0.02)
+    monkeypatch.setattr(summary, "PLAIN_SECONDS", 0.02)
+    finished = iter(range(7, 10_000))
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=terminal, color_system=None, legacy_windows=False)
+    async with metrics(lambda: b'llm_requests_total{outcome="completed"} %d\n' % next(finished)) as url:
+        await shown(url, console, out.getvalue, "9")
+    assert ("\x1b[" in out.getvalue()) is terminal
+    assert ("╭─" in out.getvalue()) is terminal
+    if not terminal:
+        assert "7 requests  -/s" in out.getvalue()
+
+
+async def test_summary_lives_through_a_sidecar_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "PLAIN_SECONDS", 0.01)
+    answers = iter([b"", b'llm_requests_total{x="1"} many\n'])
+    out = io.StringIO()
+    async with metrics(lambda: next(answers, b"llm_requests_total 5\n")) as url:
+        await shown(url, Console(file=out, width=100), out.getvalue, "5 requests")
+    failed, malformed, *_ = out.getvalue().splitlines()
+    assert failed.startswith("no metrics: Server error '503")
+    assert malformed.startswith("no metrics: could not convert")
+
+
+async def test_reader_forgets_what_is_older_than_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "WINDOW_SCRAPES", 2)
+    counts = iter([100, 200, 203])
+    async with (
+        metrics(lambda: b"llm_requests_total %d\n" % next(counts)) as url,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        reader = summary.Reader(http, url)
+        speeds = [(await reader.read()).requests_per_second for _ in range(3)]
+    assert speeds[0] is None
+    assert speeds[1] is not None
+    assert speeds[2] is not None
+    assert speeds[2] < speeds[1]

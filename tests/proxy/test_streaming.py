@@ -1,0 +1,254 @@
+"""Bodies flow through the proxy with bounded memory, whoever is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from exporter.record import Outcome
+from tests.fakes.answers import Answer, endless, reply, request_received, resume_reading, stop_reading
+from tests.fakes.llama_server import FakeServer
+from tests.fakes.wire import chunk, head, sse_frames
+from tests.proxy.harness import Proxy, RawClient, ask, running_proxy
+
+MIB = 1 << 20
+BLOCK = random.Random(5).randbytes(MIB)
+FRAME = b'data: {"choices":[{"delta":{"content":"' + b"x" * 900 + b'"}}]}\n\n'
+STREAM_HEAD = head(200, [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")])
+ENDLESS = Answer(request_received, STREAM_HEAD, endless(chunk(FRAME)))
+CHAT = ask("POST", "/v1/chat/completions", body=b'{"stream":true}')
+
+
+class Peak:
+    """Most memory that Python objects took beyond what there was at the start, in bytes; set at the end."""
+
+    bytes: int = 0
+
+
+@contextlib.contextmanager
+def measured() -> Iterator[Peak]:
+    peak = Peak()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    try:
+        yield peak
+        peak.bytes = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None] | object"]
+
+
+@contextlib.asynccontextmanager
+async def listening(serve: Serve) -> AsyncIterator[str]:
+    """An upstream that keeps nothing of what it receives; its URL."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+async def connect_narrow(proxy: Proxy, buffer_bytes: int = 4096) -> RawClient:
+    """A client in whose buffers next to nothing fits."""
+    sock = socket.socket(proto=socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, (proxy.host, proxy.port))
+    return RawClient(*await asyncio.open_connection(sock=sock, limit=1024))
+
+
+async def test_200_mb_are_uploaded_with_little_memory() -> None:
+    blocks = 200
+    sums: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        left, found = blocks * MIB, 0
+        while left:
+            data = await reader.read(MIB)
+            found = zlib.crc32(data, found)
+            left -= len(data)
+        sums.append(found)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with listening(serve) as url, running_proxy(url) as proxy, await proxy.connect() as client:
+        with measured() as peak:
+            await client.send(ask("POST", "/v1/audio/transcriptions", ("Content-Length", str(blocks * MIB))))
+            for _ in range(blocks):
+                await client.send(BLOCK)
+            assert (await client.head())[0] == 200
+        expected = 0
+        for _ in range(blocks):
+            expected = zlib.crc32(BLOCK, expected)
+        assert sums == [expected]
+        assert peak.bytes < 6 * MIB
+        assert (await proxy.only_record()).request_bytes == blocks * MIB
+
+
+@pytest.mark.parametrize("framing", ["length", "one chunk", "close"])
+async def test_100_mb_are_downloaded_with_little_memory(framing: str) -> None:
+    blocks = 100
+    size = blocks * MIB
+    field = {
+        "length": b"Content-Length: %d\r\n" % size,
+        "one chunk": b"Transfer-Encoding: chunked\r\n",
+        "close": b"Connection: close\r\n",
+    }[framing]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + field + b"\r\n")
+        if framing == "one chunk":
+            writer.write(b"%x\r\n" % size)
+        for _ in range(blocks):
+            writer.write(BLOCK)
+            await writer.drain()
+        if framing == "one chunk":
+            writer.write(b"\r\n0\r\n\r\n")
+        writer.close()
+
+    async with listening(serve) as url, running_proxy(url) as proxy, await proxy.connect() as client:
+        with measured() as peak:
+            await client.send(ask("GET", "/file"))
+            await client.head()
+            found, left = 0, size
+            if framing == "length":
+                while left:
+                    data = await client.reader.read(left)
+                    left -= len(data)
+                    found = zlib.crc32(data, found)
+            else:
+                async for data in client.chunks():
+                    left -= len(data)
+                    found = zlib.crc32(data, found)
+        expected = 0
+        for _ in range(blocks):
+            expected = zlib.crc32(BLOCK, expected)
+        assert (left, found) == (0, expected)
+        assert peak.bytes < 6 * MIB
+        assert (await proxy.only_record()).response_bytes == size
+
+
+async def held_up_below(server: FakeServer, limit: int) -> bool:
+    """Whether the upstream cannot write so many bytes while the client does not read."""
+    connection = server.connections[0]
+    with contextlib.suppress(TimeoutError):
+        await server.until(lambda: connection.bytes_written > limit, timeout_seconds=0.7)
+    return connection.blocked and connection.bytes_written <= limit
+
+
+async def test_a_client_that_stops_reading_holds_the_upstream_up() -> None:
+    async with (
+        FakeServer(ENDLESS, buffer_bytes=16_384) as server,
+        running_proxy(server.url) as proxy,
+        await connect_narrow(proxy) as client,
+    ):
+        with measured() as peak:
+            await client.send(CHAT)
+            await client.head()
+            assert await held_up_below(server, 4 * MIB)
+        assert peak.bytes < 3 * MIB
+
+
+async def test_a_client_that_reads_a_little_moves_the_upstream_a_little() -> None:
+    """At about a kilobyte at a time everything arrives in order, and the upstream never runs ahead."""
+    async with (
+        FakeServer(ENDLESS, buffer_bytes=16_384) as server,
+        running_proxy(server.url) as proxy,
+        await connect_narrow(proxy) as client,
+    ):
+        await client.send(CHAT)
+        await client.head()
+        assert await held_up_below(server, 4 * MIB)
+        connection = server.connections[0]
+        before = connection.bytes_written
+        for _ in range(10):
+            await client.reader.read(1024)
+        assert connection.bytes_written - before < MIB
+        chunks = client.chunks()
+        rest = b""
+        while connection.bytes_written == before:  # what lay in between is read before the upstream may go on
+            rest += await asyncio.wait_for(client.reader.read(MIB), 5)
+        assert connection.bytes_written > before
+        await chunks.aclose()
+        frames = sse_frames(rest.replace(b"\r\n", b""))
+        assert len(frames) > 100
+
+
+async def test_a_stream_to_a_slow_reader_is_complete() -> None:
+    frames = [b"data: %06d " % n + b"y" * 500 + b"\n\n" for n in range(4000)]
+    answer = reply(200, [("Content-Type", "text/event-stream")], frames, framing="chunked")
+    async with (
+        FakeServer(answer) as server,
+        running_proxy(server.url) as proxy,
+        await connect_narrow(proxy) as client,
+    ):
+        await client.send(CHAT)
+        _, fields = await client.head()
+        await asyncio.wait_for(server.changes.wait(lambda: server.connections[0].blocked or bool(proxy.records)), 5)
+        assert await client.body(fields) == b"".join(frames)
+        record = await proxy.only_record()
+        assert (record.outcome, record.response_bytes) == (Outcome.COMPLETED, sum(map(len, frames)))
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_an_upstream_that_stops_reading_holds_the_client_up(framing: str) -> None:
+    """Only the kernel's buffers fill; then the client waits, and nothing is lost when the upstream reads again."""
+    gate = asyncio.Event()
+    script = Answer(stop_reading, gate, resume_reading, request_received, *reply(200, [], b"ok").steps)
+    total = 40
+    async with (
+        FakeServer(script, buffer_bytes=16_384) as server,
+        running_proxy(server.url) as proxy,
+        await proxy.connect() as client,
+    ):
+        field = ("Content-Length", str(total * MIB)) if framing == "length" else ("Transfer-Encoding", "chunked")
+        piece = BLOCK if framing == "length" else chunk(BLOCK)
+        await client.send(ask("POST", "/", field))
+        await server.until(lambda: len(server.requests) == 1)
+        sent = 0
+        with measured() as peak, contextlib.suppress(TimeoutError):
+            while sent < total:
+                client.writer.write(piece)
+                sent += 1
+                async with asyncio.timeout(0.7):
+                    await client.writer.drain()
+        assert sent < 20
+        assert peak.bytes < 5 * MIB  # the client's own writer holds up to two pieces of it
+        gate.set()
+        for _ in range(total - sent):
+            await client.send(piece)
+        if framing == "chunked":
+            await client.send(b"0\r\n\r\n")
+        assert (await client.head())[0] == 200
+        assert server.requests[0].body == BLOCK * total
+
+
+async def test_an_endless_stream_leaves_no_trace_in_memory() -> None:
+    """Ten thousand frames later the proxy holds what it held after the first hundreds."""
+    async with (
+        FakeServer(ENDLESS) as server,
+        running_proxy(server.url) as proxy,
+        await proxy.connect() as client,
+    ):
+        await client.send(CHAT)
+        await client.head()
+        chunks = client.chunks()
+        for _ in range(300):
+            await anext(chunks)
+        with measured() as peak:
+            for _ in range(5_000):
+                await anext(chunks)
+        assert peak.bytes < 3 * MIB
+        (observation,) = proxy.active
+        assert observation.retained_bytes < MIB
+        await chunks.aclose()

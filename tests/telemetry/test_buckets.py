@@ -1,0 +1,44 @@
+import math
+from dataclasses import fields
+
+import pytest
+
+from exporter.errors import ConfigError
+from exporter.telemetry.buckets import Bounds, Buckets
+from exporter.telemetry.catalog import CATALOGUE, Kind
+
+
+def test_defaults_are_those_of_the_catalogue_of_metrics() -> None:
+    buckets = Buckets()
+    assert buckets.duration[:3] == (0.01, 0.02, 0.04)
+    assert buckets.duration[-1] == 327.68
+    assert len(buckets.duration) == 16
+    assert buckets.tokens == (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
+    assert buckets.inter_token[0] == 0.001
+    assert buckets.ttft[-1] == 160
+
+
+def test_every_histogram_names_its_bounds_and_all_bounds_are_used() -> None:
+    used = {metric.buckets for metric in CATALOGUE if metric.kind is Kind.HISTOGRAM}
+    assert used == {field.name for field in fields(Buckets)}
+
+
+def test_one_set_of_bounds_can_be_replaced() -> None:
+    assert Buckets(ttft=(0.5, 1.0)).ttft == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "complaint"),
+    [
+        ((), "at least one"),
+        ((0.0, 1.0), "above 0"),
+        ((-1.0,), "above 0"),
+        ((1.0, math.inf), "finite"),
+        ((math.nan,), "finite"),
+        ((1.0, 1.0), "ascend"),
+        ((2.0, 1.0), "ascend"),
+    ],
+)
+def test_unusable_bounds_are_refused_by_name(bounds: Bounds, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=rf"buckets\.queue: .*{complaint}"):
+        Buckets(queue=bounds)

@@ -1,0 +1,254 @@
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from exporter.system.snapshot import (
+    CollectorStatus,
+    GpuSnapshot,
+    LlamaServerSnapshot,
+    ModelSnapshot,
+    ModelState,
+    ServerState,
+    SlotSnapshot,
+    Snapshot,
+)
+from exporter.telemetry.catalog import CATALOGUE
+from exporter.telemetry.sampled import Sampled
+from exporter.telemetry.snapshot import SnapshotFamilies
+from tests.telemetry.examples import GPUS, HOST, ROUTER, SINGLE, SNAPSHOT, request_metrics, sources
+
+Samples = dict[tuple[str, ...], float]
+
+
+def shown(snapshot: Snapshot, **changes: Any) -> dict[str, Samples]:
+    """Samples by metric name and label values; families without samples are left out."""
+    return samples_of(SnapshotFamilies(sources(snapshot, **changes)).families())
+
+
+def samples_of(families: Iterable[Sampled]) -> dict[str, Samples]:
+    shown = ((family.metric.name, list(family.samples())) for family in families)
+    return {name: dict(samples) for name, samples in shown if samples}
+
+
+def servers(*models: ModelSnapshot, **changes: Any) -> Snapshot:
+    server = replace(SINGLE, models=models, **changes)
+    return Snapshot(servers={server.upstream: server})
+
+
+def model(**changes: Any) -> ModelSnapshot:
+    return replace(ModelSnapshot(id="m", state=ModelState.LOADED), **changes)
+
+
+def test_every_metric_of_the_catalogue_is_fed() -> None:
+    instruments = {family.metric.name for family in request_metrics().families()}
+    fed = instruments | set(shown(SNAPSHOT)) | {"llm_sidecar_event_loop_lag_seconds"}
+    lacking = {metric.name for metric in CATALOGUE} - fed
+    # The example's host has no load of 15 minutes and its GPUs have no fan.
+    assert lacking == {"system_cpu_load_average_15m", "hw_gpu_fan_speed_ratio"}
+
+
+def test_nothing_sampled_yet_shows_ourselves_only() -> None:
+    assert set(shown(Snapshot())) == {
+        "llm_requests_in_flight",
+        "llm_tier_models_configured",
+        "llm_tier_models_available",
+        "llm_sidecar_build",
+        "llm_sidecar_sink_errors",
+        "llm_sidecar_parse_errors",
+        "llm_sidecar_task_restarts",
+    }
+
+
+def test_requests_in_flight_are_zero_where_nobody_is_served() -> None:
+    in_flight = [("Q4", "gpu-0", 2), ("Q4", "gpu-0", 1), ("unknown", None, 1)]
+    assert shown(SNAPSHOT, in_flight=lambda: in_flight)["llm_requests_in_flight"] == {
+        ("Q4", "gpu-0"): 3,
+        ("Q8", "cpu"): 0,
+        ("Q8", "spare"): 0,
+        ("unknown", ""): 1,
+    }
+
+
+def test_models_are_available_when_their_upstream_is_ready_and_they_are_loaded_or_asleep() -> None:
+    families = shown(SNAPSHOT, configured_models=lambda: {"Q4": 1, "Q8": 3, "empty": 2})
+    assert families["llm_tier_models_available"] == {("Q4",): 1, ("Q8",): 2, ("empty",): 0}
+    assert families["llm_tier_models_configured"] == {("Q4",): 1, ("Q8",): 3, ("empty",): 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "available"),
+    [
+        ({"state": ServerState.LOADING}, 0),
+        ({"models": ()}, 1),
+        ({"models": (), "router": True}, 0),
+        ({"models": (model(state=ModelState.FAILED),)}, 0),
+    ],
+)
+def test_what_counts_as_available(changes: dict[str, Any], available: int) -> None:
+    server = replace(SINGLE, **changes)
+    snapshot = Snapshot(servers={"gpu-0": server})
+    assert shown(snapshot, configured_models=dict)["llm_tier_models_available"] == {("Q4",): available}
+
+
+def test_upstreams_are_up_when_ready() -> None:
+    assert shown(SNAPSHOT)["llm_upstream_up"] == {("gpu-0", "Q4"): 1, ("cpu", "Q8"): 1, ("spare", "Q8"): 0}
+
+
+def test_a_model_is_in_one_state_out_of_all() -> None:
+    states = shown(SNAPSHOT)["llm_upstream_model_state"]
+    assert len(states) == 4 * len(ModelState)
+    assert {labels[1:] for labels, value in states.items() if value} == {
+        ("tiny", "loaded"),
+        ("a", "loaded"),
+        ("b", "unloaded"),
+        ("c", "sleeping"),
+    }
+
+
+def test_slots_are_counted_from_the_slots_themselves() -> None:
+    slots = (SlotSnapshot(0, True, None, None), SlotSnapshot(1, False, None, None), SlotSnapshot(2, True, None, None))
+    counted = shown(servers(model(slots=slots, total_slots=9, requests_processing=9)))["llm_upstream_slots"]
+    assert counted == {("gpu-0", "m", "idle"): 1, ("gpu-0", "m", "processing"): 2}
+
+
+def test_slots_are_else_counted_from_metrics() -> None:
+    counted = shown(servers(model(total_slots=4, requests_processing=3)))["llm_upstream_slots"]
+    assert counted == {("gpu-0", "m", "idle"): 1, ("gpu-0", "m", "processing"): 3}
+
+
+@pytest.mark.parametrize("known", [{}, {"total_slots": 4}, {"requests_processing": 1}])
+def test_slots_that_are_not_known_are_not_shown(known: dict[str, int]) -> None:
+    assert "llm_upstream_slots" not in shown(servers(model(**known)))
+
+
+def test_more_requests_than_slots_leave_none_idle() -> None:
+    counted = shown(servers(model(total_slots=2, requests_processing=3)))["llm_upstream_slots"]
+    assert counted["gpu-0", "m", "idle"] == 0
+
+
+def test_context_is_shown_where_both_figures_are_known() -> None:
+    slots = (
+        SlotSnapshot(0, True, 1000, 250),
+        SlotSnapshot(1, False, 1000, None),
+        SlotSnapshot(2, False, None, 5),
+        SlotSnapshot(3, False, 0, 0),
+    )
+    assert shown(servers(model(slots=slots)))["llm_upstream_context_used_ratio"] == {("gpu-0", "m", "0"): 0.25}
+
+
+def test_what_a_server_does_not_tell_is_an_empty_label() -> None:
+    assert shown(SNAPSHOT)["llm_upstream"] == {
+        ("gpu-0", "Q4", "tiny", "Q4_K_M", "2048", "125376", "b9000"): 1,
+        **{("cpu", "Q8", name, "", "", "", ""): 1 for name in ("a", "b", "c")},
+    }
+
+
+def test_file_systems_add_up_to_their_size() -> None:
+    families = shown(SNAPSHOT)
+    usage = families["system_filesystem_usage_bytes"]
+    assert {labels[-1]: value for labels, value in usage.items()} == {"used": 700, "free": 250, "reserved": 50}
+    assert sum(usage.values()) == families["system_filesystem_limit_bytes"]["/dev/sda1", "/", "ext4"]
+
+
+def test_a_file_system_never_has_less_than_nothing_reserved() -> None:
+    odd = replace(HOST.file_systems[0], total_bytes=100)
+    families = shown(replace(SNAPSHOT, host=replace(HOST, file_systems=(odd,))))
+    assert min(families["system_filesystem_usage_bytes"].values()) == 0
+
+
+def test_names_from_outside_are_made_safe() -> None:
+    disk = replace(HOST.file_systems[0], mountpoint="/mnt/\udcff\n" + "x" * 200)
+    families = shown(replace(SNAPSHOT, host=replace(HOST, file_systems=(disk,))))
+    ((_, mountpoint, _),) = families["system_filesystem_limit_bytes"]
+    assert mountpoint == ("/mnt/\ufffd\ufffd" + "x" * 200)[:128]
+
+
+def test_times_since_the_beginning() -> None:
+    families = shown(SNAPSHOT)
+    assert families["system_uptime_seconds"] == {(): 5000}
+    assert families["process_uptime_seconds"] == {(): 60}
+
+
+def test_a_clock_that_was_set_back_does_not_make_uptime_negative() -> None:
+    families = shown(SNAPSHOT, wall_clock=lambda: 0.0)
+    assert families["system_uptime_seconds"] == families["process_uptime_seconds"] == {(): 0}
+
+
+def test_a_lost_gpu_keeps_its_status_only() -> None:
+    families = shown(Snapshot(gpus=GPUS))
+    lost = ("0000:03:00.0", "Radeon", "amd", "1")
+    assert {name for name, samples in families.items() if any(labels[:4] == lost for labels in samples)} == {
+        "hw_gpu",
+        "hw_gpu_status",
+    }
+    assert families["hw_gpu_status"][*lost, "failed"] == 1
+    assert families["hw_gpu_status"][*lost, "ok"] == 0
+
+
+@pytest.mark.parametrize(
+    ("reasons", "active"),
+    [((), set()), (("hw_thermal",), {"hw_thermal"}), (("new_in_the_next_driver",), {"new_in_the_next_driver"})],
+)
+def test_reasons_for_throttling_are_all_listed(reasons: tuple[str, ...], active: set[str]) -> None:
+    gpu = GpuSnapshot("GPU-1", 0, "H200", "nvidia", throttle_reasons=reasons)
+    listed = shown(Snapshot(gpus=(gpu,)))["hw_gpu_throttle_reason"]
+    assert {labels[-1] for labels, value in listed.items() if value} == active
+    assert len(listed) >= 8
+
+
+def test_collectors_show_their_age_once_they_have_succeeded() -> None:
+    families = shown(SNAPSHOT)
+    assert families["llm_sidecar_sample_age_seconds"] == {("host",): 5.0}
+    assert families["llm_sidecar_collector_success"] == {("host",): 1, ("nvidia",): 0}
+    assert families["llm_sidecar_collector_duration_seconds"] == {("host",): 0.01, ("nvidia",): 0.5}
+
+
+def test_a_sample_is_never_younger_than_now() -> None:
+    snapshot = Snapshot(collectors={"host": CollectorStatus("host", True, 0.1, 1001.0)})
+    assert shown(snapshot)["llm_sidecar_sample_age_seconds"] == {("host",): 0.0}
+
+
+def test_our_own_failures_are_counted() -> None:
+    families = shown(SNAPSHOT)
+    assert families["llm_sidecar_sink_errors"] == {("prometheus",): 0, ("store",): 2}
+    assert families["llm_sidecar_parse_errors"] == {("openai",): 1}
+    assert families["llm_sidecar_task_restarts"] == {("sampler",): 0}
+    assert families["llm_sidecar_build"] == {("0.1.0", "3.11.0"): 1}
+
+
+def test_live_counts_may_grow_while_they_are_shown() -> None:
+    errors = {"openai": 1}
+    families = SnapshotFamilies(sources(parse_errors=errors)).families()
+    family = next(family for family in families if family.metric.name == "llm_sidecar_parse_errors")
+    samples = family.samples()
+    first = next(samples)
+    errors["anthropic"] = 1
+    assert [first, *samples] == [(("openai",), 1)]
+
+
+def test_any_registry_can_collect_it() -> None:
+    registry = CollectorRegistry()
+    registry.register(SnapshotFamilies(sources()))  # type: ignore[arg-type]  # it asks for collect() alone
+    text = generate_latest(registry).decode()
+    assert 'llm_upstream_up{tier="Q4",upstream="gpu-0"} 1.0\n' in text
+    assert 'llamacpp:prompt_tokens_total{model="a",tier="Q8",upstream="cpu"} 7.0\n' in text
+
+
+def test_one_snapshot_is_used_for_all_families() -> None:
+    asked: list[None] = []
+
+    def snapshot() -> Snapshot:
+        asked.append(None)
+        return SNAPSHOT
+
+    samples_of(SnapshotFamilies(sources(snapshot=snapshot)).families())
+    assert len(asked) == 1
+
+
+def test_a_server_may_be_named_twice_in_different_tiers() -> None:
+    other = LlamaServerSnapshot("gpu-0", "Q8", ServerState.READY)
+    snapshot = Snapshot(servers={"gpu-0": SINGLE, "again": other, "cpu": ROUTER})
+    assert shown(snapshot)["llm_upstream_up"] == {("gpu-0", "Q4"): 1, ("gpu-0", "Q8"): 1, ("cpu", "Q8"): 1}
