@@ -46,7 +46,7 @@ class DemoOptions:
     seed: int = DEFAULT_SEED
     layers: int = 6
     embedding: int = 256
-    """A model slow enough for figures that look like those of a real one: about 700 tokens/s on one core."""
+    """A model slow enough for figures like those of a real one: hundreds of tokens/s on one core, not thousands."""
 
 
 def demo(duration: float | None, proxy_listen: str, admin_listen: str, cache_dir: Path) -> int:

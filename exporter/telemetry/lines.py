@@ -36,13 +36,11 @@ class Form:
 
 def pieces(family: AnyFamily, form: Form) -> Iterator[str]:
     """The header of a family, then the lines of each of its series. A sampled family without samples gives nothing."""
-    match family:
-        case Histogram():
-            yield from _histogram_pieces(family, form)
-        case Counter():
-            yield from _counter_pieces(family, form)
-        case Sampled():
-            yield from _sampled_pieces(family, form)
+    if isinstance(family, Histogram):
+        return _histogram_pieces(family, form)
+    if isinstance(family, Counter):
+        return _counter_pieces(family, form)
+    return _sampled_pieces(family, form)
 
 
 def header(metric: Metric, form: Form) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from exporter.system.snapshot import LlamaServerSnapshot, MirroredSample
 from exporter.telemetry.catalog import Feed, Kind, Metric
 from exporter.telemetry.guard import clean
-from exporter.telemetry.sampled import Sampled
+from exporter.telemetry.sampled import Row, Sampled
 
 LABELS = ("upstream", "tier", "model")
 HELP_LIMIT_CHARACTERS = 1024
@@ -26,10 +26,10 @@ _TOTAL = "_total"
 
 @dataclass(slots=True)
 class _Family:
-    """Samples of one name as they are gathered, by their label sets: a second one with the same labels is left out."""
+    """Samples of one name as they are gathered, each with the values of `LABELS`."""
 
     first: MirroredSample
-    rows: dict[tuple[tuple[str, str], ...], float] = field(default_factory=dict)
+    members: list[tuple[tuple[str, str, str], MirroredSample]] = field(default_factory=list)
 
     @property
     def kind(self) -> Kind:
@@ -51,7 +51,7 @@ def mirrored_families(servers: Iterable[LlamaServerSnapshot]) -> Iterator[Sample
     """The mirrored families of all upstreams, in the order in which their names are first seen."""
     taken: set[str] = set()
     for family in _gather(servers):
-        if family.rows and taken.isdisjoint(family.names):
+        if taken.isdisjoint(family.names):
             taken |= family.names
             yield _sampled(family)
 
@@ -60,25 +60,39 @@ def _gather(servers: Iterable[LlamaServerSnapshot]) -> Iterable[_Family]:
     families: dict[str, _Family] = {}
     for server in servers:
         for model in server.models:
-            ours = {"upstream": server.upstream, "tier": server.tier, "model": clean(model.id)}
+            ours = server.upstream, server.tier, clean(model.id)
             for sample in model.mirrored:
-                if _NAME.fullmatch(sample.name):
-                    _add(families.setdefault(sample.name, _Family(sample)), sample, ours)
+                family = families.get(sample.name)
+                if family is None:
+                    if not _NAME.fullmatch(sample.name):
+                        continue
+                    family = families[sample.name] = _Family(sample)
+                family.members.append((ours, sample))
     return families.values()
 
 
-def _add(family: _Family, sample: MirroredSample, ours: dict[str, str]) -> None:
-    if family.kind is Kind.COUNTER and not 0 <= sample.value < math.inf:
-        return  # No counter: OpenMetrics forbids it, and NaN would poison every rate.
-    theirs = {name: clean(value) for name, value in sample.labels if _LABEL.fullmatch(name)}
-    family.rows.setdefault(tuple(sorted({**theirs, **ours}.items())), sample.value)
-
-
 def _sampled(family: _Family) -> Sampled:
-    names = tuple(dict.fromkeys((*LABELS, *(name for labels in family.rows for name, _ in labels))))
-    metric = Metric(family.base_name, family.kind, _help(family.first), Feed.SERVER, labels=names)
-    rows = ((dict(labels), value) for labels, value in family.rows.items())
-    return Sampled(metric, ((tuple(labels.get(name, "") for name in names), value) for labels, value in rows))
+    theirs = {name: None for _, sample in family.members for name, _ in sample.labels if _is_theirs(name)}
+    metric = Metric(family.base_name, family.kind, _help(family.first), Feed.SERVER, labels=(*LABELS, *theirs))
+    return Sampled(metric, _rows(family, tuple(theirs)))
+
+
+def _rows(family: _Family, theirs: tuple[str, ...]) -> Iterator[Row]:
+    """Label values and values, made as they are read; a second sample with the same labels is left out."""
+    is_counter = family.kind is Kind.COUNTER
+    seen: set[tuple[str, ...]] = set()
+    for ours, sample in family.members:
+        if is_counter and not 0 <= sample.value < math.inf:
+            continue  # No counter: OpenMetrics forbids it, and NaN would poison every rate.
+        given = dict(sample.labels)
+        labels = (*ours, *(clean(given.get(name, "")) for name in theirs))
+        if labels not in seen:
+            seen.add(labels)
+            yield labels, sample.value
+
+
+def _is_theirs(name: str) -> bool:
+    return name not in LABELS and _LABEL.fullmatch(name) is not None
 
 
 def _help(sample: MirroredSample) -> str:

@@ -22,10 +22,11 @@ def test_errors_are_named() -> None:
 
 
 def test_the_document_is_json_and_has_every_figure() -> None:
-    report = Report(ROWS, {"json-32": {"nginx": Measured()}}, None, None, ["llama-exporter did not start"])
+    report = Report(ROWS, {"json-32": {"nginx": Measured()}}, None, None, ["llama-exporter did not start"], (0.1, 1.96))
     document = json.loads(json.dumps(report.document()))
     assert document["rows"][0]["figures"]["errors"] == {"connection lost": 2, "status 502": 1}
     assert document["rows"][2]["met"] is False
     assert document["rounds"]["json-32"]["nginx"]["samples"] == []
     assert document["complaints"] == ["llama-exporter did not start"]
+    assert "load average before and after: 0.1 and 2.0" in report.text()
     assert report.text().endswith("llama-exporter did not start")

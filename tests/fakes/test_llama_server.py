@@ -358,3 +358,11 @@ async def test_waiting_has_an_end() -> None:
     async with FakeServer(OK) as server:
         with pytest.raises(TimeoutError):
             await server.until(lambda: len(server.requests) == 1, timeout_seconds=0.01)
+
+
+async def test_pieces_do_not_wait_for_one_another() -> None:
+    async with FakeServer(OK) as server, connect(server) as peer:
+        await peer.ask()
+        await peer.read(len(OK_BYTES))
+        sock = server.connections[0].transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -8,7 +8,7 @@ import random
 import socket
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
@@ -24,6 +24,10 @@ FRAME = b'data: {"choices":[{"delta":{"content":"' + b"x" * 900 + b'"}}]}\n\n'
 STREAM_HEAD = head(200, [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")])
 ENDLESS = Answer(request_received, STREAM_HEAD, endless(chunk(FRAME)))
 CHAT = ask("POST", "/v1/chat/completions", body=b'{"stream":true}')
+
+
+KERNEL_BYTES = 24 * MIB
+"""What may lie in the kernel's buffers of four sockets; the proxy's own share is what `measured` tells."""
 
 
 class Peak:
@@ -44,7 +48,7 @@ def measured() -> Iterator[Peak]:
         tracemalloc.stop()
 
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None] | object"]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
@@ -57,10 +61,15 @@ async def listening(serve: Serve) -> AsyncIterator[str]:
         server.close()
 
 
-async def connect_narrow(proxy: Proxy, buffer_bytes: int = 4096) -> RawClient:
-    """A client in whose buffers next to nothing fits."""
+async def connect_small(proxy: Proxy, limit: int = 1 << 16) -> RawClient:
+    """A client that holds little itself."""
+    return RawClient(*await asyncio.open_connection(proxy.host, proxy.port, limit=limit))
+
+
+async def connect_narrow(proxy: Proxy) -> RawClient:
+    """A client in whose buffers, and in the kernel's, next to nothing fits."""
     sock = socket.socket(proto=socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, (proxy.host, proxy.port))
     return RawClient(*await asyncio.open_connection(sock=sock, limit=1024))
@@ -78,7 +87,8 @@ async def test_200_mb_are_uploaded_with_little_memory() -> None:
             found = zlib.crc32(data, found)
             left -= len(data)
         sums.append(found)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
 
     async with listening(serve) as url, running_proxy(url) as proxy, await proxy.connect() as client:
         with measured() as peak:
@@ -116,7 +126,7 @@ async def test_100_mb_are_downloaded_with_little_memory(framing: str) -> None:
             writer.write(b"\r\n0\r\n\r\n")
         writer.close()
 
-    async with listening(serve) as url, running_proxy(url) as proxy, await proxy.connect() as client:
+    async with listening(serve) as url, running_proxy(url) as proxy, await connect_small(proxy) as client:
         with measured() as peak:
             await client.send(ask("GET", "/file"))
             await client.head()
@@ -138,12 +148,18 @@ async def test_100_mb_are_downloaded_with_little_memory(framing: str) -> None:
         assert (await proxy.only_record()).response_bytes == size
 
 
-async def held_up_below(server: FakeServer, limit: int) -> bool:
-    """Whether the upstream cannot write so many bytes while the client does not read."""
+async def standstill(server: FakeServer) -> int:
+    """Wait until the upstream can write no more; how much it has written by then."""
     connection = server.connections[0]
-    with contextlib.suppress(TimeoutError):
-        await server.until(lambda: connection.bytes_written > limit, timeout_seconds=0.7)
-    return connection.blocked and connection.bytes_written <= limit
+    async with asyncio.timeout(5):
+        while True:
+            await server.until(lambda: connection.blocked)
+            before = connection.bytes_written
+            try:
+                await server.until(lambda: connection.bytes_written > before + MIB // 8, timeout_seconds=0.3)
+            except TimeoutError:
+                if connection.blocked:
+                    return connection.bytes_written
 
 
 async def test_a_client_that_stops_reading_holds_the_upstream_up() -> None:
@@ -155,7 +171,7 @@ async def test_a_client_that_stops_reading_holds_the_upstream_up() -> None:
         with measured() as peak:
             await client.send(CHAT)
             await client.head()
-            assert await held_up_below(server, 4 * MIB)
+            assert await standstill(server) < KERNEL_BYTES
         assert peak.bytes < 3 * MIB
 
 
@@ -168,33 +184,31 @@ async def test_a_client_that_reads_a_little_moves_the_upstream_a_little() -> Non
     ):
         await client.send(CHAT)
         await client.head()
-        assert await held_up_below(server, 4 * MIB)
+        assert await standstill(server) < KERNEL_BYTES
         connection = server.connections[0]
         before = connection.bytes_written
         for _ in range(10):
             await client.reader.read(1024)
         assert connection.bytes_written - before < MIB
-        chunks = client.chunks()
         rest = b""
         while connection.bytes_written == before:  # what lay in between is read before the upstream may go on
             rest += await asyncio.wait_for(client.reader.read(MIB), 5)
         assert connection.bytes_written > before
-        await chunks.aclose()
         frames = sse_frames(rest.replace(b"\r\n", b""))
         assert len(frames) > 100
 
 
 async def test_a_stream_to_a_slow_reader_is_complete() -> None:
-    frames = [b"data: %06d " % n + b"y" * 500 + b"\n\n" for n in range(4000)]
+    frames = [b"data: %06d " % n + b"y" * 4000 + b"\n\n" for n in range(4000)]
     answer = reply(200, [("Content-Type", "text/event-stream")], frames, framing="chunked")
     async with (
-        FakeServer(answer) as server,
+        FakeServer(answer, buffer_bytes=16_384) as server,
         running_proxy(server.url) as proxy,
         await connect_narrow(proxy) as client,
     ):
         await client.send(CHAT)
         _, fields = await client.head()
-        await asyncio.wait_for(server.changes.wait(lambda: server.connections[0].blocked or bool(proxy.records)), 5)
+        await server.until(lambda: server.connections[0].blocked)
         assert await client.body(fields) == b"".join(frames)
         record = await proxy.only_record()
         assert (record.outcome, record.response_bytes) == (Outcome.COMPLETED, sum(map(len, frames)))
@@ -213,9 +227,9 @@ async def test_an_upstream_that_stops_reading_holds_the_client_up(framing: str) 
     ):
         field = ("Content-Length", str(total * MIB)) if framing == "length" else ("Transfer-Encoding", "chunked")
         piece = BLOCK if framing == "length" else chunk(BLOCK)
-        await client.send(ask("POST", "/", field))
+        await client.send(ask("POST", "/", field) + piece + piece)
         await server.until(lambda: len(server.requests) == 1)
-        sent = 0
+        sent = 2
         with measured() as peak, contextlib.suppress(TimeoutError):
             while sent < total:
                 client.writer.write(piece)
@@ -238,7 +252,7 @@ async def test_an_endless_stream_leaves_no_trace_in_memory() -> None:
     async with (
         FakeServer(ENDLESS) as server,
         running_proxy(server.url) as proxy,
-        await proxy.connect() as client,
+        await connect_small(proxy) as client,
     ):
         await client.send(CHAT)
         await client.head()
@@ -251,4 +265,3 @@ async def test_an_endless_stream_leaves_no_trace_in_memory() -> None:
         assert peak.bytes < 3 * MIB
         (observation,) = proxy.active
         assert observation.retained_bytes < MIB
-        await chunks.aclose()

@@ -52,7 +52,7 @@ def test_buckets_are_those_of_prometheus_client(values: list[float]) -> None:
         theirs.labels("a").observe(value)
     if not values:
         return
-    our_text = generate_latest(ours).decode()  # type: ignore[arg-type]  # it asks for collect() alone
+    our_text = generate_latest(ours).decode()
     their_text = generate_latest(registry).decode()
     assert [line for line in our_text.splitlines() if "_created" not in line] == [
         line for line in their_text.splitlines() if "_created" not in line
@@ -93,8 +93,6 @@ def test_going_through_the_series_is_not_disturbed_by_new_ones() -> None:
 def test_the_newest_exemplar_of_a_bucket_is_kept() -> None:
     family = Histogram(WAIT, BOUNDS, lambda: 5.0)
     series = family.series(("a",))
-    series.observe(0.5)
-    assert series.exemplars is None
     for span in ("s1", "s2"):
         series.observe(0.5, Exemplar("t", span, 0.5, 7.0))
     assert series.exemplars == [None, Exemplar("t", "s2", 0.5, 7.0), None, None]
@@ -107,6 +105,6 @@ def test_the_newest_exemplar_of_a_bucket_is_kept() -> None:
 def test_any_registry_can_show_the_families() -> None:
     registry = CollectorRegistry()
     family = Counter(THINGS, lambda: 5.0)
-    registry.register(family)  # type: ignore[arg-type]  # it asks for collect() alone
+    registry.register(family)
     family.series(("a",)).inc(3)
     assert registry.get_sample_value("test_things_total", {"kind": "a"}) == 3

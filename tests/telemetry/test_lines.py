@@ -52,7 +52,7 @@ def ours(families: Iterable[AnyFamily], form: Form) -> str:
 
 
 def their_text(families: Iterable[AnyFamily], escaping: str = "underscores") -> str:
-    return generate_latest(Families(families, created=False), escaping).decode()  # type: ignore[arg-type]
+    return generate_latest(Families(families, created=False), escaping).decode()
 
 
 def their_openmetrics(families: Iterable[AnyFamily], escaping: str = "underscores") -> str:

@@ -231,7 +231,7 @@ def test_live_counts_may_grow_while_they_are_shown() -> None:
 
 def test_any_registry_can_collect_it() -> None:
     registry = CollectorRegistry()
-    registry.register(SnapshotFamilies(sources()))  # type: ignore[arg-type]  # it asks for collect() alone
+    registry.register(SnapshotFamilies(sources()))
     text = generate_latest(registry).decode()
     assert 'llm_upstream_up{tier="Q4",upstream="gpu-0"} 1.0\n' in text
     assert 'llamacpp:prompt_tokens_total{model="a",tier="Q8",upstream="cpu"} 7.0\n' in text
@@ -244,7 +244,7 @@ def test_one_snapshot_is_used_for_all_families() -> None:
         asked.append(None)
         return SNAPSHOT
 
-    samples_of(SnapshotFamilies(sources(snapshot=snapshot)).families())
+    samples_of(SnapshotFamilies(replace(sources(), snapshot=snapshot)).families())
     assert len(asked) == 1
 
 

@@ -1,0 +1,81 @@
+"""Liveness, readiness, keys and errors of the admin listener."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+import pytest
+
+from exporter.api import admin, health, index
+from exporter.api.views import Views
+from exporter.keys import KeyRing
+from exporter.system.snapshot import LlamaServerSnapshot, ServerState, Snapshot
+
+UP = LlamaServerSnapshot(upstream="a", tier="Q2", state=ServerState.READY)
+DOWN = LlamaServerSnapshot(upstream="b", tier="Q4", state=ServerState.UNREACHABLE, error="connection refused")
+
+
+def views(servers: Mapping[str, LlamaServerSnapshot], *, sampled: bool = True) -> Views:
+    return Views("1.2.3", ("a", "b"), lambda: Snapshot(servers=servers), sampled)
+
+
+async def get(
+    path: str, *, keys: tuple[str, ...] = (), headers: Mapping[str, str] = {}, **state: object
+) -> httpx.Response:
+    servers = state.get("servers", {"a": UP, "b": DOWN})
+    assert isinstance(servers, dict)
+    app = admin.application([*health.routes(views(servers)), *index.routes("1.2.3")], KeyRing(keys))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
+        return await client.request(str(state.get("method", "GET")), path, headers=dict(headers))
+
+
+async def test_ready_names_those_that_are_not() -> None:
+    answer = await get("/-/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "ready": True,
+        "upstreams": {
+            "a": {"ready": True, "state": "ready"},
+            "b": {"ready": False, "state": "unreachable", "reason": "connection refused"},
+        },
+    }
+
+
+async def test_not_ready_when_none_answers() -> None:
+    answer = await get("/-/ready", servers={"b": DOWN})
+    assert answer.status_code == 503
+    assert answer.json()["upstreams"]["a"] == {"ready": None, "state": "not looked at yet"}
+
+
+def test_readiness_is_not_doubted_where_nobody_looks() -> None:
+    document = health.readiness(("a",), Snapshot(), sampled=False)
+    assert document == {"ready": True, "upstreams": {"a": {"ready": None, "state": "not looked at"}}}
+
+
+async def test_healthy_is_open_and_the_rest_needs_a_key() -> None:
+    assert (await get("/-/healthy", keys=("k",))).status_code == 200
+    refused = await get("/-/ready", keys=("k",))
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    assert refused.json()["error"]["code"] == 401
+    assert (await get("/-/ready", keys=("k",), headers={"x-api-key": "k"})).status_code == 200
+    assert (await get("/-/ready", keys=("k",), headers={"authorization": "bearer k"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/nope", 404), ("POST", "/-/ready", 405), ("DELETE", "/", 405)]
+)
+async def test_errors_have_one_form(method: str, path: str, status: int) -> None:
+    answer = await get(path, method=method)
+    assert answer.status_code == status
+    assert answer.json()["error"]["code"] == status
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+async def test_index_links_to_what_there_is() -> None:
+    answer = await get("/")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert 'href="/metrics"' in answer.text
+    assert "1.2.3" in answer.text

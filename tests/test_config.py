@@ -1,0 +1,186 @@
+"""Settings: which source wins, what is refused, and how clearly."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import config
+from exporter.config import Settings
+from exporter.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOG_REQUEST_METRICS", "PROXY_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "exporter.toml"
+    file.write_text(text)
+    return file
+
+
+def refused(**sources: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.load(**sources)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_defaults() -> None:
+    settings = config.load()
+    assert settings.proxy.listen == "127.0.0.1:8001"
+    assert settings.admin.listen == ("127.0.0.1:9464",)
+    assert [upstream.label for upstream in settings.upstreams] == ["127.0.0.1:8080"]
+    assert settings.proxy.idle_timeout_seconds is None
+
+
+def test_each_source_wins_over_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(
+        tmp_path,
+        '[log]\nlevel = "error"\n'
+        '[proxy]\nlisten = "127.0.0.1:1"\nconnect_timeout_seconds = 1\nidle_timeout_seconds = 1\n',
+    )
+    monkeypatch.setenv("LLAMA_EXPORTER_PROXY__LISTEN", "127.0.0.1:2")
+    monkeypatch.setenv("LLAMA_EXPORTER_PROXY__CONNECT_TIMEOUT_SECONDS", "2")
+    settings = config.load(file=file, overrides={"proxy": {"listen": "127.0.0.1:3"}})
+    assert settings.proxy.listen == "127.0.0.1:3"
+    assert settings.proxy.connect_timeout_seconds == 2
+    assert settings.proxy.idle_timeout_seconds == 1
+    assert settings.proxy.held_body_bytes == 1 << 20
+    assert settings.log.level == "error"
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        config.load().proxy.listen = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("http://a:1", [("a:1", "http://a:1", "unknown")]),
+        ("Q2=http://a:1, Q4=http://b:2/path", [("Q2", "http://a:1", "Q2"), ("Q4", "http://b:2/path", "Q4")]),
+        ('[{"name": "x", "url": "https://c"}]', [("x", "https://c", "unknown")]),
+        ("http://[::1]:8080", [("[::1]:8080", "http://[::1]:8080", "unknown")]),
+        ("http://a:1?x=y=z", None),
+    ],
+)
+def test_upstreams_as_text(
+    written: str, expected: list[tuple[str, str, str]] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_EXPORTER_UPSTREAMS", written)
+    if expected is None:
+        assert "query" in refused()
+    else:
+        assert [(each.label, each.url, each.tier) for each in config.load().upstreams] == expected
+
+
+def test_names_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_REQUEST_METRICS", "false")
+    monkeypatch.setenv("PROXY_API_KEY", "secret-1")
+    settings = config.load()
+    assert settings.metrics.enabled is False
+    assert [key.get_secret_value() for key in settings.auth.api_keys] == ["secret-1"]
+    monkeypatch.setenv("LLAMA_EXPORTER_METRICS__ENABLED", "true")
+    assert config.load().metrics.enabled is True
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[proxy]\nlisen = ":1"', "unknown setting proxy.lisen; did you mean listen?"),
+        ("[prox]\na = 1", "unknown setting prox; did you mean proxy?"),
+        ("[metrics.buckets]\ntttft = [1]", "unknown setting metrics.buckets.tttft; did you mean ttft?"),
+        ('[[upstreams]]\nurl = "http://a"\ntir = "Q2"', "unknown setting upstreams[1].tir; did you mean tier?"),
+        ('[[upstreams]]\nname = "a"', "upstreams[1].url: is required"),
+        ('[proxy]\nlisten = "8001"', "proxy.listen: '8001' is not HOST:PORT"),
+        ('[proxy]\nlisten = "::1:8001"', "proxy.listen: '::1:8001': write an IPv6 address in brackets, [::1]:8001"),
+        (
+            "[sampling]\ninterval_seconds = 0.1",
+            "sampling.interval_seconds: Input should be greater than or equal to 0.5",
+        ),
+        ("[metrics.buckets]\nttft = [3, 1]", "metrics.buckets.ttft: bounds must be positive and ascending"),
+        ('[auth]\napi_keys = ["geheim", " "]', "auth.api_keys: a key must not be empty"),
+        (
+            '[[upstreams]]\nurl = "http://u:geheim@h"',
+            "upstreams[1].url: put credentials into api_key, not into the URL",
+        ),
+    ],
+)
+def test_mistakes_in_the_file(text: str, expected: str, tmp_path: Path) -> None:
+    file = write(tmp_path, text)
+    message = refused(file=file)
+    assert message == f"{file}: {expected}"
+    assert "geheim" not in message
+
+
+def test_file_that_is_no_toml(tmp_path: Path) -> None:
+    file = write(tmp_path, "[proxy")
+    assert refused(file=file).startswith(f"{file}: is not TOML: Expected ']'")
+
+
+def test_file_that_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.toml"
+    file.write_bytes(b"\xff\xfe")
+    assert refused(file=file) == f"{file}: is not UTF-8 text"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("LLAMA_EXPORTER_LOG__LEVEL", "loud", "environment: LLAMA_EXPORTER_LOG__LEVEL: log.level: Input should be"),
+        ("LOG_REQUEST_METRICS", "perhaps", "environment: LOG_REQUEST_METRICS: metrics.enabled: Input should be"),
+        (
+            "LLAMA_EXPORTER_ADMIN__LISTN",
+            ":1",
+            "environment: unknown setting LLAMA_EXPORTER_ADMIN__LISTN; did you mean LLAMA_EXPORTER_ADMIN__LISTEN?",
+        ),
+        ("LLAMA_EXPORTER_UPSTREAMS", "[{", "environment: LLAMA_EXPORTER_UPSTREAMS: upstreams: starts like a JSON list"),
+    ],
+)
+def test_mistakes_in_the_environment(name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert refused().startswith(expected)
+
+
+def test_two_of_one_name() -> None:
+    overrides: Mapping[str, Any] = {"upstreams": ["http://a:1", "http://a:1"]}
+    assert refused(overrides=overrides) == "upstreams: two are named 'a:1'; give each a name of its own"
+
+
+def test_two_listeners_on_one_port() -> None:
+    message = refused(overrides={"proxy": {"listen": "127.0.0.1:9464"}})
+    assert message == "proxy.listen and admin.listen: each listener needs a port of its own"
+    assert config.load(overrides={"proxy": {"listen": ":0"}, "admin": {"listen": [":0"]}}).proxy.listen == ":0"
+
+
+def test_printed_settings_can_be_read_again(tmp_path: Path) -> None:
+    settings = config.load(overrides={"upstreams": ["Q4=http://a:1"], "metrics": {"buckets": {"ttft": [0.5, 1]}}})
+    file = write(tmp_path, config.to_toml(settings))
+    again = config.load(file=file)
+    assert again.model_dump() == settings.model_dump()
+
+
+def test_secrets_are_hidden_when_printed() -> None:
+    settings = config.load(
+        overrides={"auth": {"api_keys": ["geheim"]}, "upstreams": [{"url": "http://a", "api_key": "geheim"}]}
+    )
+    text = config.to_toml(settings)
+    assert "geheim" not in text + repr(settings)
+    assert tomllib.loads(text)["auth"]["api_keys"] == ["**********"]
+
+
+def test_every_setting_has_a_meaning() -> None:
+    for path in config.setting_paths():
+        model: Any = Settings
+        for part in path[:-1]:
+            model = model.model_fields[part].annotation
+        assert model.model_fields[path[-1]].description or path[-1] == "interval_seconds", path

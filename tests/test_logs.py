@@ -1,0 +1,71 @@
+"""The log: one line an event, as text or JSON, without what the proxy means to happen."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from exporter import logs
+
+
+@pytest.fixture(autouse=True)
+def restore_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before[0], before[1]
+
+
+def logged(level: str, form: str, *events: tuple[int, str, dict[str, Any]], name: str = "exporter.x") -> list[str]:
+    stream = io.StringIO()
+    logs.configure(level, form, stream)
+    for severity, message, extra in events:
+        logging.getLogger(name).log(severity, message, extra=extra)
+    return stream.getvalue().splitlines()
+
+
+def test_json_has_the_fields_given() -> None:
+    (line,) = logged("info", "json", (logging.INFO, "listening", {"port": 1, "upstream": None}))
+    entry = json.loads(line)
+    assert entry.pop("time").endswith("Z")
+    assert entry == {"level": "info", "logger": "exporter.x", "message": "listening", "port": 1, "upstream": None}
+
+
+def test_text_leaves_out_what_is_unknown() -> None:
+    (line,) = logged("info", "text", (logging.WARNING, "listening", {"port": 1, "upstream": None}))
+    assert line.endswith("Z WARNING listening port=1")
+
+
+def test_auto_is_json_where_nobody_sits() -> None:
+    (line,) = logged("info", "auto", (logging.INFO, "x", {}))
+    assert json.loads(line)["message"] == "x"
+
+
+def test_level() -> None:
+    assert logged("warning", "text", (logging.INFO, "x", {})) == []
+
+
+def test_what_is_meant_to_happen_is_not_reported() -> None:
+    events = [
+        (logging.WARNING, "Unsupported upgrade request.", {}),
+        (logging.ERROR, "ASGI callable returned without completing response.", {}),
+        (logging.ERROR, "something else", {}),
+    ]
+    lines = logged("info", "text", *events, name="uvicorn.error")
+    assert [line.rsplit(" ", 2)[1:] for line in lines] == [["something", "else"]]
+
+
+def test_cut_off_requests_are_no_tracebacks() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    log = logging.getLogger("uvicorn.error")
+    log.error("Exception in ASGI application", exc_info=asyncio.CancelledError())
+    log.error("Exception in ASGI application", exc_info=ValueError("real"))
+    (line,) = stream.getvalue().splitlines()
+    assert "ValueError: real" in json.loads(line)["exception"]
