@@ -361,6 +361,15 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llama-exporter"
 
 
+def environment_without_settings() -> dict[str, str]:
+    """The environment for a process that is given its settings in another way, and must not find ours."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(ENV_PREFIX) and name not in ENV_FOREIGN
+    }
+
+
 def _check_file(file: Path) -> None:
     try:
         tomllib.loads(file.read_text(encoding="utf-8"))

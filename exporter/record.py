@@ -58,7 +58,8 @@ class TokenSource(StrEnum):
     SERVER = "server"
     """`usage` or `timings` of the server: exact."""
     COUNTED = "counted"
-    """The server gave none; content chunks were counted. A lower bound: a chunk can hold several tokens."""
+    """Lower bounds. The server gave none and content chunks were counted, each of which can hold several tokens; or it
+    gave those of the first choice alone, as llama-server does when several choices are not streamed."""
 
 
 @dataclass(frozen=True, slots=True)

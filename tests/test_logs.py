@@ -52,7 +52,7 @@ def test_level() -> None:
 
 
 def test_what_is_meant_to_happen_is_not_reported() -> None:
-    events = [
+    events: list[tuple[int, str, dict[str, Any]]] = [
         (logging.WARNING, "Unsupported upgrade request.", {}),
         (logging.ERROR, "ASGI callable returned without completing response.", {}),
         (logging.ERROR, "something else", {}),

@@ -56,6 +56,9 @@ STEADY_KINDS = frozenset(Kind) - LEAVING_KINDS
 """Kinds whose clients stay to the end. Only of these can a proxy see everything that the server counts, for it works
 on, and counts, for some clients that have left."""
 
+COUNTABLE_KINDS = STEADY_KINDS - {Kind.MESSAGES_STREAM}
+"""Of these llama-server also tells every token that it counts; a `/v1/messages` stream may lack its input tokens."""
+
 DECK: dict[Kind, int] = {
     **dict.fromkeys(Kind, 2),
     **dict.fromkeys((Kind.CHAT_STREAM, Kind.CONVERSATION), 6),

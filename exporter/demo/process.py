@@ -23,6 +23,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import exporter
+from exporter.config import environment_without_settings
 from exporter.errors import StartupError
 from exporter.tasks import spawn
 
@@ -81,6 +82,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=Path(exporter.__file__).parent.parent,
+            env=environment_without_settings(),
             process_group=0,
         )
         self._reader = threading.Thread(target=self._keep_lines, name=f"{self.name} output", daemon=True)

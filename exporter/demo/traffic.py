@@ -19,9 +19,10 @@ from typing import Any
 
 import httpx
 
-from exporter.demo.plan import LEAVING_KINDS, STEADY_KINDS, Exchange, Kind, exchanges, plan
+from exporter.demo.plan import COUNTABLE_KINDS, LEAVING_KINDS, STEADY_KINDS, Exchange, Kind, exchanges, plan
 
 __all__ = [
+    "COUNTABLE_KINDS",
     "LEAVING_KINDS",
     "STEADY_KINDS",
     "ClientView",
@@ -159,8 +160,8 @@ async def play(http: httpx.AsyncClient, exchange: Exchange) -> ClientView:
     """Send one request and see what comes. Never raises for what the server or the network does."""
     watch = _Watch(exchange)
     try:
-        async with asyncio.timeout(exchange.leave_after_seconds):
-            await watch.look(http)
+        async with asyncio.timeout(None) as patience:
+            await watch.look(http, patience)
     except TimeoutError:
         return watch.view(Result.LEFT)
     except httpx.HTTPError as error:
@@ -179,12 +180,20 @@ class _Watch:
         self._ttft: float | None = None
         self._chunks = 0
 
-    async def look(self, http: httpx.AsyncClient) -> None:
+    async def look(self, http: httpx.AsyncClient, patience: asyncio.Timeout) -> None:
         asked = self.exchange
+
+        async def note(event: str, _: dict[str, Any]) -> None:
+            """A client that leaves early has sent its request first: one that nobody got would be no request."""
+            if event == "http11.send_request_body.complete" and asked.leave_after_seconds is not None:
+                patience.reschedule(asyncio.get_running_loop().time() + asked.leave_after_seconds)
+
         headers = {"content-type": "application/json"} if asked.body is not None else {}
         if asked.origin is not None:
             headers["origin"] = asked.origin
-        async with http.stream(asked.method, asked.path, content=asked.body, headers=headers) as answer:
+        async with http.stream(
+            asked.method, asked.path, content=asked.body, headers=headers, extensions={"trace": note}
+        ) as answer:
             self._status = answer.status_code
             if answer.status_code >= 400:
                 self.result = Result.REFUSED

@@ -13,12 +13,14 @@ _RAW_WINDOW = -15
 class Inflater:
     """Inflates gzip and deflate as it arrives."""
 
-    __slots__ = ("_fallback", "_zlib")
+    __slots__ = ("_begun", "_fallback", "_zlib")
 
     def __init__(self, window: int) -> None:
         self._zlib = zlib.decompressobj(window)
         # "deflate" means the zlib format, but some senders leave its wrapping away.
+        # That shows in the first two bytes.
         self._fallback = window == _WINDOWS[b"deflate"]
+        self._begun = b""
 
     def inflate(self, data: bytes, limit: int = _STEP_BYTES * _STEPS) -> list[bytes]:
         """The plain bytes that `data` adds, in pieces of at most 256 KiB.
@@ -43,8 +45,10 @@ class Inflater:
                 raise ValueError("not in the encoding that was announced") from error
             self._fallback = False
             self._zlib = zlib.decompressobj(_RAW_WINDOW)
-            return self._step(data, size)
-        self._fallback = False
+            return self._step(self._begun + data, size)
+        if self._fallback:
+            self._begun += data[:2]
+            self._fallback = len(self._begun) < 2
         return piece
 
 

@@ -15,9 +15,9 @@ from exporter.observe.documents import Document
 _raw_decode = json.JSONDecoder(strict=False).raw_decode
 
 _EARLY = ("type", "object", "model", "index", "stop", "tokens_predicted", "tokens_evaluated")
-"""Keys that servers write before the long part; the first occurrence counts."""
+"""Keys that servers mostly write before the long part: the first occurrence counts, else the last one behind it."""
 _LATE = ("usage", "timings", "stop_type", "stop_reason", "status")
-"""Keys that servers write after the long part (`usage` of embeddings: before it); the last occurrence counts."""
+"""Keys that servers mostly write behind the long part (`usage` of embeddings before it): the last one counts."""
 _VALUE_BYTES = 4096
 _REASONS = 64
 
@@ -81,13 +81,9 @@ def digest(head: bytes, tail: bytes) -> Document:
     if head.lstrip().startswith(b"["):
         tail = b""  # of an array the first element alone: its beginning and another one's end do not belong together
     for key in _EARLY:
-        _take(found, key, head.find(_pattern(key)), head)
+        _take(found, key, (head, head.find(_pattern(key))), (tail, tail.rfind(_pattern(key))))
     for key in _LATE:
-        pattern = _pattern(key)
-        at, source = tail.rfind(pattern), tail
-        if at < 0:
-            at, source = head.rfind(pattern), head
-        _take(found, key, at, source)
+        _take(found, key, (tail, tail.rfind(_pattern(key))), (head, head.rfind(_pattern(key))))
     reasons = _finish_reasons(head + b" " + tail)
     if reasons:
         found["choices"] = [{"index": index, "finish_reason": reason} for index, reason in enumerate(reasons)]
@@ -100,11 +96,12 @@ def _pattern(key: str) -> bytes:
     return b'"' + key.encode() + b'":'
 
 
-def _take(found: Document, key: str, at: int, source: bytes) -> None:
-    if at >= 0:
-        value = _value(source, at + len(key) + 3)
+def _take(found: Document, key: str, *places: tuple[bytes, int]) -> None:
+    for source, at in places:
+        value = _value(source, at + len(_pattern(key))) if at >= 0 else None
         if value is not None:
             found[key] = value
+            return
 
 
 def _value(source: bytes, at: int) -> Any:

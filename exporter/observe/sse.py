@@ -26,13 +26,14 @@ class Event(NamedTuple):
 class Framer:
     """Cuts a byte stream into events. Retains at most about three times `limit` bytes, whatever comes."""
 
-    __slots__ = ("_after_cr", "_data", "_first", "_line", "_name", "_seen_data", "idle")
+    __slots__ = ("_after_cr", "_data", "_first", "_limit", "_line", "_name", "_seen_data", "idle")
 
     def __init__(self, limit: int) -> None:
         self.idle = True
         """Nothing is pending: the next byte begins an event."""
         self._first = True
         self._after_cr = False
+        self._limit = limit
         self._line = Excerpt(limit)
         self._data = Excerpt(limit)
         self._seen_data = False
@@ -69,7 +70,7 @@ class Framer:
 
     def _end_line(self, line: bytes, events: list[Event]) -> None:
         tail: bytes | None = None
-        if len(self._line):
+        if len(self._line) or len(line) > self._limit:
             self._line.add(line)
             line = self._line.head
             tail = None if self._line.whole else self._line.tail

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from exporter.observe.clock import ContentClock
 from exporter.observe.dialect import CAREFUL, CONTENT, FIGURES, Dialect
 from exporter.observe.dialects import recognise
-from exporter.observe.documents import Document, error_label, parse
+from exporter.observe.documents import Document, error_label, mapping, parse
 from exporter.observe.excerpt import digest
 from exporter.observe.facts import Facts
 from exporter.observe.sse import Event, Framer
@@ -185,8 +185,7 @@ class StreamReader:
             except ValueError:
                 self._facts.parse_errors += 1
                 continue
-            if isinstance(document, dict):
-                dialect = recognise(document)
-                if dialect is not None:
-                    dialect.read(document, self._facts)
+            dialect = recognise(mapping(document))
+            if dialect is not None:
+                dialect.read(mapping(document), self._facts)
         self._held.clear()

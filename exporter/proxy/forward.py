@@ -218,11 +218,12 @@ class Forwarder:
             await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
             observation.answer(now, response.status_code, headers)
             async for chunk in stream:
+                arrived = self._clock()
                 at_end = stream.at_end
                 await send({"type": "http.response.body", "body": chunk, "more_body": not at_end})
                 if observing:
                     try:
-                        feed(self._clock(), chunk)
+                        feed(arrived, chunk)
                     except Exception:
                         observing = False
                         self.parse_errors[observation.dialect] += 1

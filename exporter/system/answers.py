@@ -105,12 +105,12 @@ class Endpoints:
         try:
             async with asyncio.timeout(limit_seconds):
                 try:
-                    return await self._get(path, parameters)
+                    return await self._get(path, parameters, limit_seconds)
                 except Exception as error:
                     if words_for(error) != CLOSED:
                         raise
                 # llama-server closes idle connections after 5 s, now and then just as the next request is written.
-                return await self._get(path, parameters)
+                return await self._get(path, parameters, limit_seconds)
         except Exception as error:  # httpx-aiohttp lets some of aiohttp's own errors through
             log.debug("an upstream's endpoint failed", exc_info=True, extra={"endpoint": path})
             raise translate(error) from None
@@ -140,10 +140,12 @@ class Endpoints:
         """The server is gone: the next one at this address may have other features."""
         self._off_until.clear()
 
-    async def _get(self, path: str, parameters: dict[str, str] | None) -> Answer:
+    async def _get(self, path: str, parameters: dict[str, str] | None, limit_seconds: float) -> Answer:
         started = self._clock()
         url = self._base_url + path
-        async with self._client.stream("GET", url, params=parameters, headers=self._headers) as response:
+        # Each step a little shorter than the whole: when httpx itself gives up, it closes its sockets.
+        step = httpx.Timeout(limit_seconds * 0.9)
+        async with self._client.stream("GET", url, params=parameters, headers=self._headers, timeout=step) as response:
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
@@ -173,6 +175,8 @@ def words_for(error: BaseException) -> str | None:
 def _words_for_one(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in NO_ROUTE:
         return "no route to host"
+    if isinstance(error, ssl.SSLWantReadError):
+        return None  # nothing wrong: the handshake was still going on when the time was up
     if "disconnected" in str(error):
         return CLOSED
     return next((words for kinds, words in KINDS if isinstance(error, kinds)), None)

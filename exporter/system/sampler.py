@@ -108,6 +108,8 @@ class Sampler:
             async with asyncio.TaskGroup() as loops:
                 for entry in self._entries:
                     loops.create_task(self._keep_sampling(entry), name=f"sampler:{entry.name}")
+                if not self._entries:
+                    await asyncio.Event().wait()  # returning would be taken for a failure
         finally:
             self._interval_changed = None
 

@@ -12,11 +12,6 @@ from tests.bench.load import Sample
 from tests.bench.rounds import Measured, Results
 from tests.bench.targets import DIRECT, NGINX, OURS
 
-REQUEST_RATIO_TARGET = 18.0
-"""CPU time per JSON request: at most so many times that of nginx."""
-CHUNK_RATIO_TARGET = 2.5
-"""CPU time per streamed chunk: at most so many times that of nginx."""
-
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -51,13 +46,13 @@ class Row:
     added_p99: float | None
     ratio: float | None
     """Our CPU time over that of nginx: per chunk for streams, per request for JSON; None on other lines."""
-    ratio_target: float | None
+    limit: float | None
     """The most that `ratio` may be; None where no target was set."""
 
     @property
     def met(self) -> bool | None:
         """Whether the target is met; None when there is none, or nothing to compare."""
-        return None if self.ratio is None or self.ratio_target is None else self.ratio <= self.ratio_target
+        return None if self.ratio is None or self.limit is None else self.ratio <= self.limit
 
 
 def answers_per_second(sample: Sample) -> float | None:
@@ -111,15 +106,13 @@ def case_figures(case: Case, results: Results) -> dict[str, Figures]:
     return found
 
 
-def compare(case: Case, by_target: Mapping[str, Figures]) -> tuple[float | None, float | None]:
-    """Our CPU time over that of nginx, per chunk where the case streams, and the target for it."""
+def compare(case: Case, by_target: Mapping[str, Figures]) -> float | None:
+    """Our CPU time over that of nginx, per chunk where the case streams, else per request."""
     if OURS not in by_target or NGINX not in by_target:
-        return None, None
+        return None
     costs = [one.chunk_us if case.contents else one.request_us for one in (by_target[OURS], by_target[NGINX])]
     ours, theirs = (None if cost is None else cost.value for cost in costs)
-    if case.contents:
-        return ratio(ours, theirs), CHUNK_RATIO_TARGET
-    return ratio(ours, theirs), None if case.prompt_bytes > 1000 else REQUEST_RATIO_TARGET
+    return ratio(ours, theirs)
 
 
 def summarise(cases: Sequence[Case], results: Results) -> list[Row]:
@@ -127,7 +120,7 @@ def summarise(cases: Sequence[Case], results: Results) -> list[Row]:
     rows = []
     for case in cases:
         by_target = case_figures(case, results)
-        times, target_times = compare(case, by_target)
+        times = compare(case, by_target)
         direct = by_target[DIRECT]
         for target, one in by_target.items():
             is_ours, is_direct = target == OURS, target == DIRECT
@@ -139,7 +132,7 @@ def summarise(cases: Sequence[Case], results: Results) -> list[Row]:
                     added_p50=None if is_direct else difference(one.p50, direct.p50),
                     added_p99=None if is_direct else difference(one.p99, direct.p99),
                     ratio=times if is_ours else None,
-                    ratio_target=target_times if is_ours else None,
+                    limit=case.limit if is_ours else None,
                 )
             )
     return rows

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from tests.bench.arithmetic import Middle
+from tests.bench.cases import CHUNK_LIMIT, REQUEST_LIMIT
 from tests.bench.scrape import GapFigures, GapResult, MemoryResult
-from tests.bench.summary import CHUNK_RATIO_TARGET, REQUEST_RATIO_TARGET, Row
+from tests.bench.summary import Row
 
 MEMORY_TARGET_BYTES = 100_000_000
 
@@ -21,12 +22,13 @@ EXPLANATION = (
     " ~: how far the rounds lay apart, (largest - smallest) / median.",
     "us/chunk: (CPU time of the stream case - answers x us/request of the JSON case with as many connections) / chunks;"
     " idle-1000: CPU time / chunks, no request falls into its interval.",
-    f"x nginx: us/chunk for streams (target <= {CHUNK_RATIO_TARGET:g}), else us/request"
-    f" (target <= {REQUEST_RATIO_TARGET:g}, none for uploads).",
+    f"x nginx: us/chunk for streams (target <= {CHUNK_LIMIT:g}), else us/request"
+    f" (target <= {REQUEST_LIMIT:g}); none for bursts, where the scheduler decides how many chunks merge, and uploads.",
     "+p50, +p99: latency (of the whole answer) beyond `direct` in the same closed loop; ttfb: to the first byte, p50;"
     " late: by how much a gap between chunks is longer than the pace, p99.",
     "reads: pieces in which one answer reached the client. A stream has 67 chunks; where fewer pieces arrive, chunks"
-    " were merged on the way, and us/chunk is less than what a chunk by itself costs (paced-*, idle-*).",
+    " were merged on the way, and us/chunk is less than what a chunk by itself costs (stream-*, idle-*).",
+    "no-traffic: what the proxy does by itself; the other cases contain it too.",
     "All figures are medians of the rounds, errors are sums. RSS: resident memory after the case.",
 )
 
@@ -65,7 +67,7 @@ def cells(row: Row) -> tuple[str, ...]:
         row.case,
         row.target,
         number(one.requests_per_second, 0),
-        number(None if one.cpu_share is None else one.cpu_share * 100, 0),
+        number(None if one.cpu_share is None else one.cpu_share * 100),
         with_spread(one.request_us),
         with_spread(one.chunk_us),
         "" if row.ratio is None else f"{row.ratio:.1f} {verdict(row.met)}",

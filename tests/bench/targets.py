@@ -74,7 +74,7 @@ def start_ours(home: Path, upstream_port: int, template: str) -> Iterator[Target
 def _is_healthy(admin_port: int) -> bool:
     try:
         return _fetch(admin_port, "GET", "/-/healthy")[0] == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -90,7 +90,10 @@ def _fetch(port: int, method: str, target: str) -> tuple[int, bytes]:
 
 def relays_faithfully(target: Target, direct: Target) -> bool:
     """Whether a JSON answer and a stream have, through the target, the same status and body as without it."""
-    return all(
-        _fetch(target.port, "POST", PATH + query) == _fetch(direct.port, "POST", PATH + query)
-        for query in ("", "?n=64&ms=0")
-    )
+    try:
+        return all(
+            _fetch(target.port, "POST", PATH + query) == _fetch(direct.port, "POST", PATH + query)
+            for query in ("", "?n=64&ms=0")
+        )
+    except (OSError, http.client.HTTPException):
+        return False

@@ -30,7 +30,14 @@ def test_steady_streams_outlast_the_measured_interval() -> None:
 
 
 def test_a_plan_says_it_all() -> None:
-    (case,) = (case for case in CASES if case.name == "paced-32")
+    (case,) = (case for case in CASES if case.name == "stream-32")
     plan = case.plan(8001, (1, 2), 1.5)
     assert plan.target == "/v1/chat/completions?n=64&ms=10"
     assert (plan.port, plan.pids, plan.seconds, plan.connections, plan.stream) == (8001, (1, 2), 1.5, 32, True)
+
+
+def test_targets_are_set_where_they_can_be_measured() -> None:
+    limits = {case.name: case.limit for case in CASES}
+    assert {name for name, limit in limits.items() if limit is None} == {"no-traffic", "burst-32", "upload-8"}
+    assert {limits[case.name] for case in CASES if case.pace_seconds} == {2.5}
+    assert {limits[name] for name in limits if name.startswith("json")} == {18.0}

@@ -46,14 +46,18 @@ def children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
-async def child_named(module: str) -> psutil.Process:
-    """Our child that runs this module, as soon as there is one."""
-    async with asyncio.timeout(20):
-        while True:
-            for child in psutil.Process().children():
-                if module in child.cmdline():
-                    return child
-            await asyncio.sleep(0.02)
+def child_named(module: str, *, but: set[int]) -> psutil.Process:
+    """Our child that runs this module; not one of those of other tests."""
+    (child,) = (c for c in psutil.Process().children() if c.pid not in but and module in c.cmdline())
+    return child
+
+
+def ended(process: psutil.Process) -> bool:
+    """Also where nobody reaps orphans, as in some containers."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def console() -> Console:
@@ -100,9 +104,10 @@ async def test_server_that_dies_ends_the_demo(module: str, name: str, options: D
     async with asyncio.timeout(20):
         while "Try" not in written(screen):
             await asyncio.sleep(0.01)
-    (await child_named(module)).kill()
+    child_named(module, but=before).kill()
     with pytest.raises(StartupError, match=f"^the {name} died: "):
-        await running
+        async with asyncio.timeout(10):
+            await running
     assert children() == before
 
 
@@ -159,7 +164,29 @@ def test_command_ends_cleanly_at_ctrl_c(
     assert "The clients sent" in rest
     assert time.monotonic() - began < 10
     assert len(started) == 2
-    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in started)
+    assert all(map(ended, started))
+
+
+def test_servers_do_not_outlive_a_killed_demo(
+    find_port: Callable[[], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    listen = [f"--{name}-listen=127.0.0.1:{find_port()}" for name in ("proxy", "admin")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "exporter", "demo", *listen], cwd=ROOT, stdout=subprocess.PIPE
+    ) as demo:
+        assert demo.stdout is not None
+        demo.stdout.readline()
+        servers = psutil.Process(demo.pid).children()
+        demo.kill()
+    assert len(servers) == 2
+    deadline = time.monotonic() + 15
+    while not all(map(ended, servers)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    left = [server for server in servers if not ended(server)]
+    for server in left:
+        server.kill()
+    assert left == []
 
 
 def test_conclusion_names_what_the_clients_saw() -> None:

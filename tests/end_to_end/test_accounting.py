@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from exporter.demo.engine import Engine
-from exporter.demo.traffic import STEADY_KINDS, ClientView, Kind, Result, plan, play_all
+from exporter.demo.traffic import COUNTABLE_KINDS, ClientView, Kind, Result, plan, play_all
 from tests.end_to_end.sidecar import Metrics, Sidecar
 
 USERS = 6
@@ -51,7 +51,7 @@ def played(sidecar: Sidecar, count: int) -> Metrics:
 
 def test_tokens_equal_the_servers_own(sidecar: Sidecar, own_engine: Engine) -> None:
     before = engine_tokens(own_engine)
-    views = play(sidecar, STEADY_KINDS - {Kind.MESSAGES_STREAM}, 300)
+    views = play(sidecar, COUNTABLE_KINDS, 300)
     assert not [view for view in views if view.result is Result.BROKEN]
     after = engine_tokens(own_engine)
     metrics = played(sidecar, len(views))

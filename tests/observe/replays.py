@@ -69,7 +69,9 @@ ENGINE = {path.stem: load(path) for path in sorted((GOLDEN / "engine").glob("*.h
 EXCHANGES = {f"llama-server/{name}": exchange for name, exchange in SERVER.items()} | {
     f"engine/{name}": exchange for name, exchange in ENGINE.items()
 }
-STREAMS = {name: exchange for name, exchange in EXCHANGES.items() if b"event-stream" in dict(exchange.headers)[b"content-type"]}
+STREAMS = {
+    name: exchange for name, exchange in EXCHANGES.items() if b"event-stream" in dict(exchange.headers)[b"content-type"]
+}
 
 
 def begin(exchange: Exchange, look: Look | None = None) -> Observation:

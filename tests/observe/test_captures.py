@@ -35,7 +35,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "chat": generated(27, 0, 6, operation="chat", requested_model="tiny", message_count=1, stream=False),
     "chat-n2": generated(21, 10, 3, finish_reasons=("length", "length"), token_source=TokenSource.COUNTED),
     "chat-stream": generated(27, 26, 6, stream=True, output_tokens_per_second=9157.509157509157),
-    "chat-stream-timings-progress": generated(39, 16, 3, prompt_seconds=0.000942, generation_seconds=0.000578),
+    "chat-stream-timings-progress": generated(39, 16, 3, draft_tokens=None),
     "chat-stream-usage": generated(27, 26, 4),
     "completion-native": generated(10, 9, 5, "limit", operation="text_completion", message_count=1),
     "completion-native-stream": generated(10, 9, 4, "limit", operation="text_completion", stream=True),
@@ -96,8 +96,8 @@ CONTENT_CHUNKS = {
     "engine/responses-tools-stream": 11,
     "engine/messages-stream-no-start": 0,
 }
-"""Chunks with content, counted by hand: no role-only chunk, no progress, no empty delta, no signature. A tool's name comes
-in a chunk of its own in the messages and responses dialects."""
+"""Chunks with content, counted by hand: no role-only chunk, no progress, no empty delta, no signature. A tool's name
+comes in a chunk of its own in the messages and responses dialects."""
 
 FIRST_CHOICE_ONLY = {"chat-n2", "completion-oai-prompts"}
 """llama-server gives the figures of the first choice alone in these answers."""

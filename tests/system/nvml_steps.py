@@ -1,7 +1,7 @@
 """Run as a process of its own by test_nvidia, so that the dynamic loader finds the library of that test and no other.
 
-Takes a JSON list of steps, each with environment variables to set (null removes one) and a time; samples once per step and
-prints what came of each.
+Takes a JSON list of steps, each with environment variables to set (null removes one) and a time; samples once per step
+and prints what came of each.
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 REASONS = {200: "OK", 404: "Not Found", 501: "Not Implemented", 503: "Service Unavailable"}
+TLS_HANDSHAKE = b"\x16"
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ def json_reply(document: object, status: int = 200) -> Reply:
 
 @dataclass(slots=True)
 class ScriptedServer:
-    """`replies` by target (path, and query where it matters); what is not in it is 404. All of it may change any time."""
+    """`replies` by target (path, and query where it matters); the rest is 404. All of it may change any time."""
 
     replies: dict[str, Reply] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -39,6 +40,7 @@ class ScriptedServer:
     port: int = 0
     connections: int = 0
     _open: list[asyncio.StreamWriter] = field(default_factory=list)
+    _handlers: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -52,14 +54,20 @@ class ScriptedServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._open.append(writer)
+        if (handler := asyncio.current_task()) is not None:
+            self._handlers.append(handler)
         served = 0
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while await self._answer(await reader.readuntil(b"\r\n\r\n"), writer, first=served == 0):
+            while await self._answer(await _read_head(reader), writer, first=served == 0):
                 served += 1
         writer.close()
 
     async def _answer(self, head: bytes, writer: asyncio.StreamWriter, *, first: bool) -> bool:
         if self.die_on_reuse and not first:
+            return False
+        if head.startswith(TLS_HANDSHAKE):
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            await writer.drain()
             return False
         target = head.split(b" ", 2)[1].decode()
         self.asked.append(target)
@@ -82,6 +90,41 @@ class ScriptedServer:
         for writer in self._open:
             writer.close()
 
+    async def end(self) -> None:
+        """Let go of everyone who is kept waiting, and wait for the handlers to notice."""
+        for reply in self.replies.values():
+            if reply.after is not None:
+                reply.after.set()
+        self.drop_connections()
+        if self._handlers:
+            await asyncio.wait(self._handlers)
+
+
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
+    first = await reader.readexactly(1)
+    return first if first == TLS_HANDSHAKE else first + await reader.readuntil(b"\r\n\r\n")
+
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def raw_server(talk: Talk) -> AsyncIterator[int]:
+    """For faults below HTTP: `talk` has each connection, and must end when its client leaves. Gives the port."""
+    handlers: list[asyncio.Task[None]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (handler := asyncio.current_task()) is not None:
+            handlers.append(handler)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await talk(reader, writer)
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        if handlers:
+            await asyncio.wait(handlers)
+
 
 @contextlib.asynccontextmanager
 async def scripted_server(**replies: Reply) -> AsyncIterator[ScriptedServer]:
@@ -93,5 +136,5 @@ async def scripted_server(**replies: Reply) -> AsyncIterator[ScriptedServer]:
         yield script
     finally:
         server.close()
-        script.drop_connections()
+        await script.end()
         await server.wait_closed()

@@ -112,7 +112,8 @@ def test_rates_of_disks_and_networks_and_what_is_left_out(
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(2, "No such file"), psutil.AccessDenied(), NotImplementedError(), RuntimeError(), AttributeError()]
+    "error",
+    [OSError(2, "No such file"), psutil.AccessDenied(), NotImplementedError(), RuntimeError(), AttributeError()],
 )
 def test_what_the_platform_lacks_is_unknown_and_spoils_nothing_else(
     collector: HostCollector, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -1,4 +1,6 @@
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from exporter.telemetry.reference import grouped, render_reference
 
 ROOT = Path(__file__).parents[2]
 PAGE = render_reference()
+QUERIES = re.findall(r"```promql\n(.*?)```", PAGE, re.S)
 
 
 def test_the_committed_page_is_the_generated_one() -> None:
@@ -42,12 +45,23 @@ def test_all_values_of_closed_labels_are_listed(words: type[Outcome] | type[Atte
 
 
 def test_queries_name_metrics_and_labels_that_exist() -> None:
-    queries = re.findall(r"```promql\n(.*?)```", PAGE, re.S)
-    assert len(queries) == 5
+    assert len(QUERIES) == 5
     samples = {metric.sample_name for metric in CATALOGUE}
     labels = {label for metric in CATALOGUE for label in metric.labels} | {"le"}
-    for query in queries:
+    for query in QUERIES:
         for name in re.findall(r"\b(?:gen_ai|llm)_\w+", query):
             assert re.sub(r"_(bucket|sum)$", "", name) in samples | labels, name
         for label in re.findall(r"(\w+)(?:=|!=|!~|=~)\"", query):
             assert label in labels, label
+
+
+def test_prometheus_understands_the_queries(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool (Debian package prometheus) is not installed")
+    rules = [{"record": f"page:query:{number}", "expr": query} for number, query in enumerate(QUERIES)]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "page", "rules": rules}]}))
+    command = [promtool, "check", "rules", str(tmp_path / "rules.yml")]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "5 rules found" in checked.stdout
