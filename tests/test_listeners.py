@@ -67,7 +67,7 @@ def test_addresses(address: str, expected: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("address", ["80", "host", "host:", "host:a", "host:70000", "::1:80", ""])
 def test_what_is_no_address(address: str) -> None:
-    with pytest.raises(ValueError, match="HOST:PORT|brackets"):
+    with pytest.raises(ValueError, match=r"HOST:PORT|brackets"):
         split_address(address)
 
 

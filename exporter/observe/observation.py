@@ -87,13 +87,14 @@ class Observation:
         headers: Headers,
         look: Look,
     ) -> None:
+        path = path[:TEXT_LIMIT]
         endpoint = find_endpoint(method, path)
         found = dict(headers)
         self.request_id = request_id
         self.started = now
         self.started_at = wall
         self.method = method
-        self.path = path[:TEXT_LIMIT]
+        self.path = path
         self.operation = endpoint.operation
         self.inference = endpoint.inference
         self.requested_model = query_model(query) if query else None

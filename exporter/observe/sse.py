@@ -48,8 +48,11 @@ class Framer:
         """Take bytes as they arrive; return the events that they complete."""
         events: list[Event] = []
         *lines, rest = self._normalise(chunk).split(b"\n")
+        pending = len(self._line) > 0
         for line in lines:
-            self._end_line(line, events)
+            if line or pending or self._seen_data or self._name:
+                self._end_line(line, events)
+                pending = False
         if rest:
             self._line.add(rest)
         self.idle = not (len(self._line) or self._seen_data or self._name or self._after_cr)

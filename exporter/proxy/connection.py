@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
-from typing import cast
+from typing import Any, cast
 
 import httptools
 import httpx
 
 Headers = list[tuple[bytes, bytes]]
+
+Push = Callable[[bytes, bool], Any]
 
 READ_HIGH_WATER = 256 * 1024
 """Bytes of an answer held for a slow client before we stop reading from the upstream."""
@@ -42,10 +44,13 @@ class Connection(asyncio.Protocol):
         "_chunks",
         "_error",
         "_head_only",
+        "_heard_at",
         "_interim",
         "_keep_alive",
         "_loop",
         "_parser",
+        "_push",
+        "_pushed",
         "_read_paused",
         "_reader",
         "_sent",
@@ -83,6 +88,9 @@ class Connection(asyncio.Protocol):
         self._head_only = head_only
         self._chunks: list[bytes] = []
         self._buffered = 0
+        self._push: Push | None = None
+        self._pushed: Any = None
+        self._heard_at = 0.0
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._error: Exception | None = None
@@ -178,13 +186,38 @@ class Connection(asyncio.Protocol):
             if self._error is not None:
                 raise self._error
             await self._readable(timeout)
+        data = self._take()
+        if self._read_paused and self._transport is not None:
+            self._read_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def pipe(self, push: Push, timeout: float | None) -> Any:  # noqa: ASYNC109
+        """Hand each further piece of the body, and whether it is the last, to `push` in the very call in which it
+        arrives.
+
+        Returns when the answer is complete, when there are pieces to `read` first, or with what `push` returned when
+        that is not None. Raises as `head` does.
+        """
+        if self._chunks or self.complete:
+            return None
+        self._push, self._pushed = push, None
+        self._heard_at = self._loop.time()
+        try:
+            while True:
+                if self._error is not None:
+                    raise self._error
+                await self._readable(timeout, since=self._heard_at)
+                if self.complete or self._pushed is not None:
+                    return self._pushed
+        finally:
+            self._push = None
+
+    def _take(self) -> bytes:
         chunks = self._chunks
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._chunks = []
         self._buffered = 0
-        if self._read_paused and self._transport is not None:
-            self._read_paused = False
-            self._transport.resume_reading()
         return data
 
     def close(self) -> None:
@@ -194,16 +227,19 @@ class Connection(asyncio.Protocol):
 
     # Waiting
 
-    async def _readable(self, limit: float | None) -> None:
+    async def _readable(self, limit: float | None, since: float | None = None) -> None:
+        """Wait until there is something to look at. The silence began `since` then (of the loop's clock), else now."""
         self._reader = self._loop.create_future()
         try:
             if limit is None:
                 await self._reader
             else:
-                async with asyncio.timeout(limit):
+                async with asyncio.timeout_at((self._loop.time() if since is None else since) + limit):
                     await self._reader
         except TimeoutError:
-            raise httpx.ReadTimeout(f"silent for {limit:g} s") from None
+            # Pieces that are pushed on do not wake the reader; they were no silence.
+            if self._push is None or self._heard_at == since:
+                raise httpx.ReadTimeout(f"silent for {limit:g} s") from None
         finally:
             self._reader = None
 
@@ -265,6 +301,15 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._keep_alive = False
             self._fail(httpx.RemoteProtocolError("sent what is not valid HTTP"))
+        if self._push is not None and self._chunks and self._error is None:
+            self._heard_at = self._loop.time()
+            try:
+                self._pushed = self._push(self._take(), self.complete)
+            except Exception as exc:
+                self._fail(exc)
+            if self._pushed is None and not self.complete:
+                return
+            self._push = None
         if self._buffered > READ_HIGH_WATER and not self._read_paused and self._transport is not None:
             self._read_paused = True
             self._transport.pause_reading()

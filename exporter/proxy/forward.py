@@ -13,17 +13,18 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import httpx
 
 from exporter.observe.observation import Look, Observation
-from exporter.proxy.client import Client, ClientGoneError, Message, Receive
+from exporter.proxy.client import Client, ClientGoneError, Receive
 from exporter.proxy.connection import StaleConnectionError
 from exporter.proxy.gate import Gate, Refusal
 from exporter.proxy.headers import Headers, end_to_end, find
+from exporter.proxy.relay import Relay, Send
 from exporter.proxy.transport import AnswerStream, Exchange
 from exporter.record import Attempt, AttemptResult, Outcome, RequestRecord
 from exporter.routing.upstream import Upstream
@@ -31,7 +32,6 @@ from exporter.routing.upstream import Upstream
 log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class InFlight(Protocol):
@@ -171,7 +171,7 @@ class Forwarder:
         except UpstreamFailureError as failure:
             await self._refuse(send, observation, failure.refusal)
             return failure.ending
-        return await self._relay(response, send, observation, upstream)
+        return await self._relay(response, client, send, observation, upstream)
 
     async def _attempt(
         self, scope: Scope, client: Client, upstream: Upstream, exchange: Exchange, observation: Observation
@@ -207,31 +207,16 @@ class Forwarder:
             exchange.fresh, exchange.reused, started = True, False, now
 
     async def _relay(
-        self, response: httpx.Response, send: Send, observation: Observation, upstream: Upstream
+        self, response: httpx.Response, client: Client, send: Send, observation: Observation, upstream: Upstream
     ) -> Ending:
         stream = cast(AnswerStream, response.stream)
         headers = answer_headers(response)
-        now = self._clock()
-        feed = observation.feed
-        observing = self._recording
         try:
+            now = self._clock()
             await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
             observation.answer(now, response.status_code, headers)
-            async for chunk in stream:
-                arrived = self._clock()
-                at_end = stream.at_end
-                await send({"type": "http.response.body", "body": chunk, "more_body": not at_end})
-                if observing:
-                    try:
-                        feed(arrived, chunk)
-                    except Exception:
-                        observing = False
-                        self.parse_errors[observation.dialect] += 1
-                        log.exception("an answer could not be observed; it is forwarded all the same")
-                if at_end:
-                    break
-            else:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            observe = self._guard(observation) if self._recording else _look_away
+            await Relay(stream, send, observe, client.served, self._clock).run()
         except httpx.TransportError as exc:
             # The head is out: returning without an end makes the server close the connection, which tells the client.
             failure = explain(exc, upstream)
@@ -240,6 +225,21 @@ class Forwarder:
         finally:
             await stream.aclose()
         return ANSWERED
+
+    def _guard(self, observation: Observation) -> Callable[[float, bytes], None]:
+        """`observation.feed`, which must not disturb the traffic whatever happens to it."""
+        feed: Callable[[float, bytes], None] = observation.feed
+
+        def observe(now: float, piece: bytes) -> None:
+            nonlocal feed
+            try:
+                feed(now, piece)
+            except Exception:
+                feed = _look_away
+                self.parse_errors[observation.dialect] += 1
+                log.exception("an answer could not be observed; it is forwarded all the same")
+
+        return observe
 
     async def _refuse(self, send: Send, observation: Observation, refusal: Refusal) -> None:
         """Answer with an error of our own, in the form that OpenAI's clients understand."""
@@ -262,6 +262,10 @@ class Forwarder:
             self._emit(observation.finish(now, ending.outcome, ending.error_type))
             if observation.parse_errors:
                 self.parse_errors[observation.dialect] += observation.parse_errors
+
+
+def _look_away(_: float, __: bytes) -> None:
+    """Observe nothing."""
 
 
 def target(scope: Scope, upstream: Upstream) -> bytes:

@@ -14,14 +14,14 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import httpx
 
-from exporter.proxy.connection import Connection
+from exporter.proxy.connection import Connection, Push
 from exporter.tasks import spawn
 
 MAX_IDLE = 512
@@ -77,14 +77,17 @@ class AnswerStream(httpx.AsyncByteStream):
         """Whether everything has been read already, so that no further wait is needed to know it."""
         return self._connection.drained
 
-    def __aiter__(self) -> Self:
-        return self
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while piece := await self.read():
+            yield piece
 
-    async def __anext__(self) -> bytes:
-        data = await self._connection.read(self._timeout)
-        if not data:
-            raise StopAsyncIteration
-        return data
+    async def read(self) -> bytes:
+        """The next piece of the body; b"" at its end."""
+        return await self._connection.read(self._timeout)
+
+    async def pipe(self, push: Push) -> Any:
+        """Hand further pieces to `push` as they arrive; see `Connection.pipe`."""
+        return await self._connection.pipe(push, self._timeout)
 
     async def aclose(self) -> None:
         """End the exchange. An answer that was not read to its end closes the connection, which cancels the work

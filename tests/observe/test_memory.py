@@ -29,11 +29,11 @@ LOOK = Look(frame_bytes=10_000, answer_bytes=10_000)
 def test_an_endless_stream(chunk: bytes) -> None:
     observation = open_request("/v1/chat/completions", look=LOOK)
     observation.answer(ANSWERED, 200, SSE)
-    for number in range(200):
+    for number in range(100):
         observation.feed(number, chunk)
     tracemalloc.start()
     try:
-        for number in range(3000):
+        for number in range(500):
             observation.feed(number, chunk)
         grown, _ = tracemalloc.get_traced_memory()
     finally:

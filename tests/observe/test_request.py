@@ -135,6 +135,7 @@ def test_multipart_is_not_read() -> None:
         (b"model=tiny", "tiny"),
         (b"autoload=false&model=a%2Fb+c%20d", "a/b c d"),
         (b"xmodel=tiny", None),
+        (b"autoload=false", None),
         (b"model=", None),
         (b"model=%ff%zz", "\ufffd%zz"),
         (b"a=1&" * 3000 + b"model=tiny", None),

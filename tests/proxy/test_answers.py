@@ -157,13 +157,23 @@ async def test_a_reason_may_be_missing_or_odd(line: bytes) -> None:
         assert (await client.exchange(GET))[::2] == (200, b"ok")
 
 
-async def test_a_status_that_does_not_exist_is_no_crash() -> None:
+@pytest.mark.parametrize("status", [600, 999])
+async def test_a_status_that_does_not_exist_is_no_crash(status: int) -> None:
     """RFC 9110 knows 100 to 599. It may pass or be called an upstream's error, but not be ours."""
-    answer = Answer(request_received, b"HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\n{}")
+    answer = Answer(request_received, b"HTTP/1.1 %d Odd\r\nContent-Length: 2\r\n\r\n{}" % status)
     async with FakeServer(answer) as server, running_proxy(server.url) as proxy, await proxy.connect() as client:
-        status, _, _ = await client.exchange(GET)
-        assert status in (999, 502)
-        assert (await proxy.only_record()).outcome is Outcome.UPSTREAM_ERROR
+        received, _, _ = await client.exchange(GET)
+        assert received in (status, 502)
+        record = await proxy.only_record()
+        assert (record.outcome, record.status_code) == (Outcome.UPSTREAM_ERROR, received)
+        assert record.error_type != "internal_error"
+
+
+async def test_a_body_where_none_may_be_goes_nowhere() -> None:
+    """A 204 ends with its head whatever the head says (RFC 9112, 6.3); what follows is nobody's answer."""
+    script = by_path({"/none": Answer(request_received, head(204, [("Content-Length", "2")]) + b"ok")}, OK)
+    async with FakeServer(script) as server, running_proxy(server.url) as proxy, await proxy.connect() as client:
+        assert (await followed_by_another(proxy, client, ask("GET", "/none")))[0] == 204
 
 
 INTERIM = {

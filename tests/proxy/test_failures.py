@@ -131,6 +131,7 @@ NO_ANSWER: dict[str, tuple[Sequence[Step], AttemptResult]] = {
     "html": ((b"<html>nope</html>", close), AttemptResult.PROTOCOL_ERROR),
     "zeros": ((bytes(4096), hang), AttemptResult.PROTOCOL_ERROR),
     "not a number": ((b"HTTP/1.1 abc OK\r\n\r\n", hang), AttemptResult.PROTOCOL_ERROR),
+    "status zero": ((b"HTTP/1.1 000 OK\r\nContent-Length: 2\r\n\r\nok", hang), AttemptResult.PROTOCOL_ERROR),
     "bad length": ((b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", hang), AttemptResult.PROTOCOL_ERROR),
     "two lengths": (
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc", hang),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.proxy.headers import HOP_BY_HOP, end_to_end, find
@@ -39,6 +39,7 @@ def test_what_frames_and_addresses_a_message_cannot_be_named(name: bytes) -> Non
     assert end_to_end(fields) == [(name, b"1")]
 
 
+@settings(max_examples=50, deadline=None)
 @given(FIELDS)
 def test_what_is_kept_is_a_subsequence(fields: list[tuple[bytes, bytes]]) -> None:
     kept = end_to_end(fields)
@@ -47,6 +48,7 @@ def test_what_is_kept_is_a_subsequence(fields: list[tuple[bytes, bytes]]) -> Non
     assert not {name for name, _ in kept} & HOP_BY_HOP
 
 
+@settings(max_examples=50, deadline=None)
 @given(FIELDS)
 def test_without_hop_by_hop_fields_all_is_kept(fields: list[tuple[bytes, bytes]]) -> None:
     plain = [field for field in fields if field[0] not in HOP_BY_HOP]

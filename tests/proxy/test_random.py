@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -91,31 +96,113 @@ async def test_any_exchange_passes_unchanged(
     await exchange(line, up, down, status)
 
 
-@settings(max_examples=60, deadline=None)
-@given(junk=st.binary(min_size=1, max_size=400), seed=SEEDS)
-async def test_no_answer_is_so_odd_that_the_proxy_breaks(junk: bytes, seed: int) -> None:
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+ANSWERS = [
+    head(200, [("Set-Cookie", "a"), ("Content-Length", "5")]) + b"hello",
+    head(200, [("Transfer-Encoding", "chunked"), ("X-A", "1")]) + chunk(b"hello") + chunk(b"again") + LAST_CHUNK,
+    head(200, [("Connection", "close")]) + b"hello",
+    b"HTTP/1.1 100 Continue\r\n\r\n" + head(404, [("Keep-Alive", "timeout=5, max=2"), ("Content-Length", "2")]) + b"{}",
+]
+REQUESTS = [
+    b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+    b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"hello") + LAST_CHUNK,
+    b"PUT /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, x-a\r\nUpgrade: h2c\r\nX-A: 1\r\nContent-Length: 2\r\n\r\n{}",
+]
+EDITS = st.lists(
+    st.tuples(
+        st.integers(0, 1 << 16), st.integers(0, 3), st.sampled_from([b"", b"\r\n", b"0", b":", b" ", b"\0", b"f", b","])
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def edited(data: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    """Some bytes cut out, others put in."""
+    for where, cut, put in edits:
+        start = where % (len(data) + 1)
+        data = data[:start] + put + data[start + cut :]
+    return data
+
+
+class Crashes(logging.Handler):
+    """Counts what uvicorn had to catch."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and not isinstance(record.exc_info[1], asyncio.CancelledError):
+            self.texts.append(logging.Formatter().format(record))
+
+
+@contextlib.contextmanager
+def no_crash() -> Iterator[None]:
+    crashes = Crashes()
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(crashes)
+    try:
+        yield
+    finally:
+        logger.removeHandler(crashes)
+    assert not crashes.texts
+
+
+async def survives_answer(data: bytes, seed: int) -> None:
     """Whatever an upstream sends: one record, nobody in flight, and the next client is served."""
     script = [
-        Answer(request_received, *split_randomly(junk, seed), close),
+        Answer(request_received, *split_randomly(data, seed), close),
         Answer(request_received, head(200, [("Content-Length", "2")]) + b"ok"),
     ]
-    async with FakeServer(script) as server, running_proxy(server.url) as proxy:
-        async with await proxy.connect() as client:
-            await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            await proxy.until_records(1)
-        async with await proxy.connect() as client:
-            assert (await client.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))[::2] == (200, b"ok")
-        assert len(await proxy.until_records(2)) == 2
+    with no_crash():
+        async with FakeServer(script) as server, running_proxy(server.url) as proxy:
+            async with await proxy.connect() as client:
+                await client.send(GET)
+                await proxy.until_records(1)
+            async with await proxy.connect() as client:
+                assert (await client.exchange(GET))[::2] == (200, b"ok")
+            assert len(await proxy.until_records(2)) == 2
 
 
-@settings(max_examples=60, deadline=None)
-@given(junk=st.binary(min_size=1, max_size=400))
-async def test_no_request_is_so_odd_that_the_proxy_breaks(junk: bytes) -> None:
-    async with (
-        FakeServer(Answer(request_received, head(200, [("Content-Length", "2")]) + b"ok")) as server,
-        running_proxy(server.url) as proxy,
-    ):
-        async with await proxy.connect() as client:
-            await client.send(junk)
-        async with await proxy.connect() as client:
-            assert (await client.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))[::2] == (200, b"ok")
+async def survives_request(data: bytes) -> None:
+    """Whatever a client sends: the upstream gets well-formed requests (the fake checks), each with a record."""
+    answer = Answer(request_received, head(200, [("Content-Length", "2")]) + b"ok")
+    with no_crash():
+        async with FakeServer(answer) as server, running_proxy(server.url) as proxy:
+            async with await proxy.connect() as client:
+                await client.send(data)
+                with contextlib.suppress(TimeoutError, ConnectionError):  # what is not complete has no answer
+                    await asyncio.wait_for(client.reader.read(1), 0.02)
+            async with await proxy.connect() as client:
+                assert (await client.exchange(GET))[::2] == (200, b"ok")
+            async with asyncio.timeout(5):
+                while len(proxy.active):
+                    await asyncio.sleep(0)
+            assert len(proxy.records) >= len(server.requests)
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.binary(min_size=1, max_size=400), seed=SEEDS)
+async def test_no_answer_is_so_odd_that_the_proxy_breaks(data: bytes, seed: int) -> None:
+    await survives_answer(data, seed)
+
+
+@settings(max_examples=150, deadline=None)
+@given(answer=st.sampled_from(ANSWERS), edits=EDITS, seed=SEEDS)
+async def test_no_damage_to_an_answer_breaks_the_proxy(
+    answer: bytes, edits: list[tuple[int, int, bytes]], seed: int
+) -> None:
+    await survives_answer(edited(answer, edits), seed)
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.binary(min_size=1, max_size=400))
+async def test_no_request_is_so_odd_that_the_proxy_breaks(data: bytes) -> None:
+    await survives_request(data)
+
+
+@settings(max_examples=150, deadline=None)
+@given(request=st.sampled_from(REQUESTS), edits=EDITS)
+async def test_no_damage_to_a_request_breaks_the_proxy(request: bytes, edits: list[tuple[int, int, bytes]]) -> None:
+    await survives_request(edited(request, edits))

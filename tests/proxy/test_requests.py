@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from exporter.record import Outcome
 from tests.fakes.answers import json_reply, reply, request_received
 from tests.fakes.llama_server import FakeServer
 from tests.fakes.wire import chunk, last_chunk
@@ -193,6 +194,17 @@ async def test_ambiguous_framing_smuggles_nothing(name: str) -> None:
         framings = [[n for n, _ in r.headers if n in ("content-length", "transfer-encoding")] for r in server.requests]
         assert status == 400 or all(len(framing) <= 1 for framing in framings)
         assert status == 400 or server.requests[0].path == "/"
+
+
+@pytest.mark.parametrize("size", [5, 2_000_000])
+async def test_a_broken_chunk_never_makes_a_whole_request(size: int) -> None:
+    async with FakeServer(OK) as server, running_proxy(server.url) as proxy, await proxy.connect() as client:
+        await client.send(ask("POST", "/", ("Transfer-Encoding", "chunked")) + chunk(bytes(size)) + b"zz\r\nxx\r\n")
+        assert (await client.head())[0] == 400
+        record = await proxy.only_record()
+        assert record.outcome is not Outcome.COMPLETED
+        await server.until(lambda: server.live == 0)
+        assert not any(request.complete for request in server.requests)
 
 
 async def test_a_request_that_is_not_http_is_refused_without_the_upstream() -> None:

@@ -57,8 +57,9 @@ def main(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    if "COVERAGE_PROCESS_START" in os.environ:
+    if settings := os.environ.get("COVERAGE_SETTINGS"):
         import coverage
 
-        coverage.process_startup()
+        # A file of its own, which the test run's coverage takes in at its end.
+        coverage.Coverage(config_file=settings, data_suffix=True, auto_data=True).start()
     print(json.dumps(main(json.loads(sys.argv[1]))))

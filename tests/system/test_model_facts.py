@@ -143,8 +143,8 @@ def test_entries_without_a_name_are_left_out_and_other_documents_are_no_list() -
     assert parse_models({"data": [{"id": ""}, {}, "x", {"id": "llama3.2:latest", "object": "model"}]}) == (
         ListedModel(id="llama3.2:latest"),
     )
-    for document in (None, [], {"data": {}}, {"models": []}):
-        assert parse_models(document) is None
+    documents: list[object] = [None, [], {"data": {}}, {"models": []}]
+    assert [parse_models(document) for document in documents] == [None] * 4
 
 
 def test_slots_that_were_never_used_are_empty() -> None:

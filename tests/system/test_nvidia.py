@@ -67,7 +67,7 @@ def sample(folder: Path, *steps: dict[str, Any]) -> Results:
     }
     environment |= {"LD_LIBRARY_PATH": str(folder), "PYTHONPATH": str(ROOT)}
     if "coverage" in sys.modules and sys.modules["coverage"].Coverage.current() is not None:
-        environment["COVERAGE_PROCESS_START"] = str(ROOT / "pyproject.toml")
+        environment["COVERAGE_SETTINGS"] = str(ROOT / "pyproject.toml")
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", str(HERE / "nvml_steps.py"), json.dumps(steps)],
         env=environment,
@@ -214,6 +214,13 @@ def test_a_driver_reloaded_under_us_is_started_again_at_the_next_sample(build: B
     assert [gpu["id"] for gpu in results[1]["gpus"]] == [FIRST, SECOND]
     assert [gpu["error"] for gpu in results[2]["gpus"]] == [None, None]
     assert [result["starts"] for result in results] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(("code", "words"), [(1, ["uninitialized"] * 2), (15, [None, "gpu_is_lost"])])
+def test_a_gpu_or_driver_that_goes_while_figures_are_read(build: Build, code: int, words: list[str | None]) -> None:
+    results = sample(build(), step(0, FIGURES=code, FIGURES_OF=1), step(5, FIGURES=None))
+    assert [gpu["error"] for gpu in results[0]["gpus"]] == words
+    assert [(gpu["id"], gpu["error"]) for gpu in results[1]["gpus"]] == [(FIRST, None), (SECOND, None)]
 
 
 def test_the_gpus_of_a_driver_that_stays_away_are_remembered(build: Build) -> None:

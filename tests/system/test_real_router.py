@@ -52,9 +52,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class RealServer:
     """A llama-server and what it logged; questions of this class are those that were measured to be harmless."""
 
-    def __init__(self, url: str, client: httpx.AsyncClient, log: Path) -> None:
+    def __init__(self, url: str, client: httpx.AsyncClient, polls: httpx.AsyncClient, log: Path) -> None:
         self.url = url
         self.client = client
+        self.polls = polls
         self.log = log
         self.last_chat: float | None = None
 
@@ -81,7 +82,7 @@ class RealServer:
             "real",
             "all",
             self.url,
-            self.client,
+            self.polls,
             clock=asyncio.get_running_loop().time,
             last_activity=lambda: self.last_chat,
         )
@@ -105,10 +106,12 @@ def start(binary: str, models: Path, tmp_path: Path) -> Start:
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=models)
         try:
-            async with httpx.AsyncClient() as client:
-                server = RealServer(f"http://127.0.0.1:{port}", client, log)
-                await until_ready(server, process)
-                yield server
+            # A llama-server closes a connection after 100 requests or 5 s; the poller copes, these tests need not.
+            async with httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0)) as client:
+                async with httpx.AsyncClient() as polls:
+                    server = RealServer(f"http://127.0.0.1:{port}", client, polls, log)
+                    await until_ready(server, process)
+                    yield server
         finally:
             process.terminate()
             await asyncio.to_thread(process.wait, 20)
@@ -251,7 +254,7 @@ async def test_a_model_that_does_not_load_has_failed(start: Start, models: Path,
 
 async def test_a_key_that_is_refused_and_one_that_fits(start: Start) -> None:
     async with start("-m", f"{LARGE}.gguf", "--api-key", "secret") as server:
-        refused = await LlamaServerCollector("real", "all", server.url, server.client, api_key="wrong").collect()
+        refused = await LlamaServerCollector("real", "all", server.url, server.polls, api_key="wrong").collect()
         assert (refused.state, refused.error) == (ServerState.ERROR, "API key refused")
-        admitted = await LlamaServerCollector("real", "all", server.url, server.client, api_key="secret").collect()
+        admitted = await LlamaServerCollector("real", "all", server.url, server.polls, api_key="secret").collect()
         assert (admitted.state, len(admitted.models)) == (ServerState.READY, 1)

@@ -132,8 +132,10 @@ async def test_a_failing_collector_keeps_its_last_good_part_whose_age_grows(
     sampler = Sampler([Gpus("nvidia", (gpu("nvidia"),), failure, failure, (gpu("nvidia", 1),))], clock=clock)
     good = await sampler.sample_once()
     with caplog.at_level(logging.WARNING):
-        for clock.now in (105.0, 110.0):
-            failed = await sampler.sample_once()
+        clock.now = 105.0
+        await sampler.sample_once()
+        clock.now = 110.0
+        failed = await sampler.sample_once()
     assert failed.gpus == good.gpus
     status = failed.collectors["nvidia"]
     assert (status.success, status.error, status.sampled_at) == (False, words, 100.0)
