@@ -10,6 +10,10 @@ Fields = Sequence[tuple[bytes, bytes]]
 """Header fields, names in lower case."""
 
 
+CREDENTIAL_FIELDS = frozenset((b"authorization", b"x-api-key"))
+"""Header fields that carry credentials."""
+
+
 class KeyRing:
     """The accepted keys; false when there are none, which means open."""
 

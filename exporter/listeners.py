@@ -23,6 +23,7 @@ import uvicorn
 
 from exporter.config import split_address
 from exporter.errors import StartupError
+from exporter.http_protocol import TransparentProtocol
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def server(apps: Sequence[tuple[socket.socket, ASGIApp]], *, grace_seconds: floa
     return Server(
         uvicorn.Config(
             Dispatcher({listener.getsockname()[1]: app for listener, app in apps}),
-            http="httptools",
+            http=TransparentProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

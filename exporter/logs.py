@@ -90,9 +90,6 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
 
 _EXPECTED = (
     "ASGI callable returned without",  # how the proxy tells a client that an answer broke off: it has logged why
-    "Unsupported upgrade request",  # a client that offers HTTP/2 or WebSocket is simply served over HTTP/1.1
-    "No supported WebSocket library",
-    "Invalid HTTP request received",
     "Cancel ",  # the shutdown's grace is over: our own line says it
 )
 

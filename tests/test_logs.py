@@ -53,7 +53,6 @@ def test_level() -> None:
 
 def test_what_is_meant_to_happen_is_not_reported() -> None:
     events: list[tuple[int, str, dict[str, Any]]] = [
-        (logging.WARNING, "Unsupported upgrade request.", {}),
         (logging.ERROR, "ASGI callable returned without completing response.", {}),
         (logging.ERROR, "something else", {}),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from exporter.observe.observation import Observation
+from exporter.proxy.account import Account
 from exporter.tasks import spawn
 
 Message = MutableMapping[str, Any]
@@ -27,14 +27,15 @@ class Client(httpx.AsyncByteStream):
     request until the answer is complete.
     """
 
-    __slots__ = ("_held", "_more", "_observation", "_receive", "_served", "_task", "_watcher", "gone")
+    __slots__ = ("_account", "_held", "_more", "_receive", "_served", "_task", "_untouched", "_watcher", "gone")
 
-    def __init__(self, receive: Receive, task: asyncio.Task[Any], observation: Observation) -> None:
+    def __init__(self, receive: Receive, task: asyncio.Task[Any], account: Account) -> None:
         self._receive = receive
         self._task = task
-        self._observation = observation
+        self._account = account
         self._held: list[bytes] = []
         self._more = True
+        self._untouched = True
         self._served = False
         self._watcher: asyncio.Task[None] | None = None
         self.gone = False
@@ -65,6 +66,12 @@ class Client(httpx.AsyncByteStream):
             yield await self._next()
         self.watch()
 
+    def watch_unread(self) -> None:
+        """Watch a client whose body nobody has asked for, and nobody will."""
+        if self._untouched:
+            self._untouched = False
+            self.watch()
+
     def watch(self) -> None:
         """From now on, until `served`, cancel the serving task when the client leaves."""
         self._watcher = spawn(self._watch(), name="watch client")
@@ -76,15 +83,16 @@ class Client(httpx.AsyncByteStream):
             self._watcher.cancel()
 
     async def _next(self) -> bytes:
+        self._untouched = False
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self.gone = True
             raise ClientGoneError
         self._more = message.get("more_body", False)
         chunk: bytes = message.get("body", b"")
-        self._observation.feed_request(chunk)
+        self._account.feed_request(chunk)
         if not self._more:
-            self._observation.end_request()
+            self._account.end_request()
         return chunk
 
     async def _watch(self) -> None:

@@ -23,7 +23,7 @@ IDLE_SECONDS = 4.0
 """Idle life of a connection whose server states none; the shortest common default of servers is 5 s."""
 IDLE_MARGIN_SECONDS = 1.0
 """We retire a connection this long before the server's own limit, so that the two do not cross on the wire."""
-CONTINUE_SECONDS = 1.0
+CONTINUE_SECONDS = 0.5
 """How long an upstream may take to answer `Expect: 100-continue` before the body is sent all the same (RFC 9110,
 10.1.1)."""
 
@@ -146,7 +146,14 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(head + body)
 
-    async def send_body(self, chunks: AsyncIterable[bytes], *, chunked: bool, wait_for_continue: bool) -> None:
+    async def send_body(
+        self,
+        chunks: AsyncIterable[bytes],
+        *,
+        chunked: bool,
+        wait_for_continue: bool,
+        timeout: float | None,  # noqa: ASYNC109
+    ) -> None:
         """Stream the rest of a request; with back-pressure. Ends early when the upstream closes or has answered in
         full."""
         if wait_for_continue and not await self._await_continue():
@@ -155,7 +162,7 @@ class Connection(asyncio.Protocol):
             async for chunk in chunks:
                 if not chunk:
                     continue
-                await self._writable()
+                await self._writable(timeout)
                 if self._transport is None or self.complete:
                     return
                 self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
@@ -166,6 +173,7 @@ class Connection(asyncio.Protocol):
         if chunked and self._transport is not None:
             self._transport.write(b"0\r\n\r\n")
         self._sent = True
+        _wake(self._reader)  # from now on silence counts
 
     async def head(self, timeout: float | None) -> None:  # noqa: ASYNC109 - a timer per wait only where a limit is set
         """Wait for the head of the final answer.
@@ -176,7 +184,7 @@ class Connection(asyncio.Protocol):
         while not self.status:
             if self._error is not None:
                 raise self._error
-            await self._readable(timeout)
+            await self._readable(timeout if self._sent else None)  # while the request goes out it owes us nothing
 
     async def read(self, timeout: float | None) -> bytes:  # noqa: ASYNC109
         """What has arrived of the body, waiting for some when there is none; b"" at its end. Raises as `head` does."""
@@ -199,7 +207,7 @@ class Connection(asyncio.Protocol):
         Returns when the answer is complete, when there are pieces to `read` first, or with what `push` returned when
         that is not None. Raises as `head` does.
         """
-        if self._chunks or self.complete:
+        if self._chunks or self.drained:
             return None
         self._push, self._pushed = push, None
         self._heard_at = self._loop.time()
@@ -239,15 +247,18 @@ class Connection(asyncio.Protocol):
         except TimeoutError:
             # Pieces that are pushed on do not wake the reader; they were no silence.
             if self._push is None or self._heard_at == since:
-                raise httpx.ReadTimeout(f"silent for {limit:g} s") from None
+                raise httpx.ReadTimeout(f"was silent for {limit:g} s") from None
         finally:
             self._reader = None
 
-    async def _writable(self) -> None:
+    async def _writable(self, limit: float | None) -> None:
         while not self._can_write and self._transport is not None:
             self._writer = self._loop.create_future()
             try:
-                await self._writer
+                async with asyncio.timeout(limit):
+                    await self._writer
+            except TimeoutError:
+                raise httpx.WriteTimeout(f"took nothing more of the request for {limit:g} s") from None
             finally:
                 self._writer = None
 
@@ -301,7 +312,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._keep_alive = False
             self._fail(httpx.RemoteProtocolError("sent what is not valid HTTP"))
-        if self._push is not None and self._chunks and self._error is None:
+        if self._push is not None and self._chunks:
             self._heard_at = self._loop.time()
             try:
                 self._pushed = self._push(self._take(), self.complete)
@@ -345,8 +356,14 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete: an interim one (1xx) is swallowed, the final one is kept."""
+        if self.complete:
+            self._keep_alive = False  # an answer that nobody asked for
+            return
         status = self._parser.get_status_code()
-        if status < 200 and status != 101:
+        if status == 101 or not 100 <= status <= 599:
+            self._fail(httpx.RemoteProtocolError(f"answered with status {status}, which was not to be expected"))
+            return
+        if status < 200:
             self.headers = []
             if status == 100:
                 self._interim = True
@@ -384,8 +401,9 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body, chunk framing removed."""
-        self._chunks.append(body)
-        self._buffered += len(body)
+        if self.status and not self.complete:
+            self._chunks.append(body)
+            self._buffered += len(body)
 
     def on_message_complete(self) -> None:
         """The end of a message, of an interim one too."""

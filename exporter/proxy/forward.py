@@ -20,6 +20,7 @@ from typing import Any, Protocol, cast
 import httpx
 
 from exporter.observe.observation import Look, Observation
+from exporter.proxy.account import Account
 from exporter.proxy.client import Client, ClientGoneError, Receive
 from exporter.proxy.connection import StaleConnectionError
 from exporter.proxy.gate import Gate, Refusal
@@ -134,44 +135,49 @@ class Forwarder:
             headers=scope["headers"],
             look=self._look,
         )
+        account = Account(observation, self.parse_errors)
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        client = Client(receive, task, observation)
+        client = Client(receive, task, account)
         ending = BROKEN
         refusal = self._gate.check(scope["headers"], len(self._in_flight))
         self._in_flight.start(observation)
         try:
             if refusal is not None:
-                await self._refuse(send, observation, refusal)
+                await self._refuse(send, account, refusal)
                 ending = Ending(Outcome.REJECTED, refusal.type)
             else:
-                ending = await self._serve(scope, client, send, observation)
+                ending = await self._serve(scope, client, send, account)
         except ClientGoneError:
             ending = GONE
         except asyncio.CancelledError:
             if not client.gone:
                 ending = STOPPED
                 if observation.status_code is None:
-                    await self._refuse(send, observation, STOPPING)
+                    await self._refuse(send, account, STOPPING)
                 raise
             task.uncancel()
             ending = GONE
         finally:
             client.served()
-            self._finish(observation, ending)
+            now = self._clock()
+            self._in_flight.end(observation, now)
+            if self._recording:
+                account.close(now, ending.outcome, ending.error_type, self._emit)
 
-    async def _serve(self, scope: Scope, client: Client, send: Send, observation: Observation) -> Ending:
+    async def _serve(self, scope: Scope, client: Client, send: Send, account: Account) -> Ending:
         expects = (find(scope["headers"], b"expect") or b"").lower() == b"100-continue"
         # Reading the body would give the client the consent that is the upstream's to give.
         body = None if expects else await client.read(self._limits.held_bytes)
+        observation = account.observation
         upstream = self._choose(observation)[0]
         observation.route(upstream=upstream.name, provider=upstream.provider, tier=upstream.tier)
         exchange = Exchange(target(scope, upstream), body, fresh=body is None, wait_for_continue=expects)
         try:
             response = await self._attempt(scope, client, upstream, exchange, observation)
         except UpstreamFailureError as failure:
-            await self._refuse(send, observation, failure.refusal)
+            await self._refuse(send, account, failure.refusal)
             return failure.ending
-        return await self._relay(response, client, send, observation, upstream)
+        return await self._relay(response, client, send, account, upstream)
 
     async def _attempt(
         self, scope: Scope, client: Client, upstream: Upstream, exchange: Exchange, observation: Observation
@@ -207,41 +213,27 @@ class Forwarder:
             exchange.fresh, exchange.reused, started = True, False, now
 
     async def _relay(
-        self, response: httpx.Response, client: Client, send: Send, observation: Observation, upstream: Upstream
+        self, response: httpx.Response, client: Client, send: Send, account: Account, upstream: Upstream
     ) -> Ending:
         stream = cast(AnswerStream, response.stream)
         headers = answer_headers(response)
         try:
             now = self._clock()
             await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-            observation.answer(now, response.status_code, headers)
-            observe = self._guard(observation) if self._recording else _look_away
+            client.watch_unread()
+            account.answer(now, response.status_code, headers)
+            observe = account.feed if self._recording else _look_away
             await Relay(stream, send, observe, client.served, self._clock).run()
         except httpx.TransportError as exc:
             # The head is out: returning without an end makes the server close the connection, which tells the client.
             failure = explain(exc, upstream)
-            log.warning("answer broken off: %s", failure, extra={"request_id": observation.request_id})
+            log.warning("answer broken off: %s", failure, extra={"request_id": account.observation.request_id})
             return failure.ending
         finally:
             await stream.aclose()
         return ANSWERED
 
-    def _guard(self, observation: Observation) -> Callable[[float, bytes], None]:
-        """`observation.feed`, which must not disturb the traffic whatever happens to it."""
-        feed: Callable[[float, bytes], None] = observation.feed
-
-        def observe(now: float, piece: bytes) -> None:
-            nonlocal feed
-            try:
-                feed(now, piece)
-            except Exception:
-                feed = _look_away
-                self.parse_errors[observation.dialect] += 1
-                log.exception("an answer could not be observed; it is forwarded all the same")
-
-        return observe
-
-    async def _refuse(self, send: Send, observation: Observation, refusal: Refusal) -> None:
+    async def _refuse(self, send: Send, account: Account, refusal: Refusal) -> None:
         """Answer with an error of our own, in the form that OpenAI's clients understand."""
         error = {"code": refusal.status, "message": refusal.message, "type": refusal.type}
         body = json.dumps({"error": error}).encode()
@@ -250,18 +242,11 @@ class Forwarder:
             (b"content-length", b"%d" % len(body)),
             *refusal.headers,
         ]
-        observation.answer(self._clock(), refusal.status, headers)
-        observation.feed(self._clock(), body)
+        now = self._clock()
+        account.answer(now, refusal.status, headers)
+        account.feed(now, body)
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
-
-    def _finish(self, observation: Observation, ending: Ending) -> None:
-        now = self._clock()
-        self._in_flight.end(observation, now)
-        if self._recording:
-            self._emit(observation.finish(now, ending.outcome, ending.error_type))
-            if observation.parse_errors:
-                self.parse_errors[observation.dialect] += observation.parse_errors
 
 
 def _look_away(_: float, __: bytes) -> None:
@@ -270,9 +255,8 @@ def _look_away(_: float, __: bytes) -> None:
 
 def target(scope: Scope, upstream: Upstream) -> bytes:
     """The request target for the upstream: the client's own, percent-encoding untouched, behind the upstream's path."""
-    path: bytes = upstream.path_prefix + scope["raw_path"]
-    query: bytes = scope["query_string"]
-    return path + b"?" + query if query else path
+    sent: bytes = scope["target"]
+    return upstream.path_prefix + sent if sent.startswith(b"/") else sent
 
 
 def outgoing_headers(headers: Headers) -> Headers:
@@ -286,9 +270,8 @@ def outgoing_headers(headers: Headers) -> Headers:
 def answer_headers(response: httpx.Response) -> Headers:
     """End-to-end fields of an answer."""
     kept = end_to_end(response.headers.raw)
-    if response.status_code == 304:
-        # uvicorn takes the length for a promise that a body follows; here it describes what was not sent (RFC 9110,
-        # 15.4.5).
+    if response.status_code in (204, 304):
+        # uvicorn takes the length for a promise that a body follows, which these answers never have (RFC 9110, 8.6).
         kept = [field for field in kept if field[0] != b"content-length"]
     return kept
 
@@ -301,8 +284,8 @@ def explain(error: httpx.TransportError, upstream: Upstream) -> UpstreamFailureE
             return _failure(AttemptResult.CONNECT_TIMEOUT, 502, f"{name} cannot be reached: {error}")
         case httpx.ConnectError():
             return _failure(AttemptResult.CONNECT_ERROR, 502, f"{name} cannot be reached: {error}")
-        case httpx.ReadTimeout():
-            return _failure(AttemptResult.TIMEOUT, 504, f"{name} was {error}")
+        case httpx.ReadTimeout() | httpx.WriteTimeout():
+            return _failure(AttemptResult.TIMEOUT, 504, f"{name} {error}")
         case httpx.ReadError():
             return _failure(AttemptResult.DISCONNECTED, 502, f"{name} {error}")
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.keys import KeyRing, credentials
+from exporter.keys import CREDENTIAL_FIELDS, KeyRing
 from exporter.proxy.headers import Headers
 
 
@@ -48,10 +48,8 @@ class Gate:
         left."""
         if self._keys:
             headers = [
-                field
-                for field in headers
-                if field[0] not in (b"authorization", b"x-api-key") or not self._keys.admits((field,))
+                field for field in headers if field[0] not in CREDENTIAL_FIELDS or not self._keys.admits((field,))
             ]
-        if api_key is not None and not credentials(headers):
+        if api_key is not None and not any(name in CREDENTIAL_FIELDS for name, _ in headers):
             headers = [*headers, (b"authorization", b"Bearer " + api_key.encode())]
         return headers

@@ -124,7 +124,7 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
         connection = await self._acquire(request.url, exchange, limits.get("connect"))
         upload = None
         try:
-            upload = self._write(connection, request, exchange)
+            upload = self._write(connection, request, exchange, limits.get("read"))
             await connection.head(limits.get("read"))
         except BaseException:
             if upload is not None:
@@ -155,7 +155,9 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
     ) -> None:
         await self.aclose()
 
-    def _write(self, connection: Connection, request: httpx.Request, exchange: Exchange) -> asyncio.Task[None] | None:
+    def _write(
+        self, connection: Connection, request: httpx.Request, exchange: Exchange, timeout: float | None
+    ) -> asyncio.Task[None] | None:
         head, chunked = _request_head(request, exchange.target)
         body = exchange.body
         exchange.written_at = self._clock()
@@ -166,7 +168,10 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
             return None
         connection.send(head, b"", head_only=request.method == "HEAD", last=False)
         upload = connection.send_body(
-            cast(httpx.AsyncByteStream, request.stream), chunked=chunked, wait_for_continue=exchange.wait_for_continue
+            cast(httpx.AsyncByteStream, request.stream),
+            chunked=chunked,
+            wait_for_continue=exchange.wait_for_continue,
+            timeout=timeout,
         )
         return spawn(upload, name="upload")
 
@@ -220,7 +225,7 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
         now = self._clock()
         connection.expires_at = now + connection.idle_seconds
         idle.append(connection)
-        while idle[0].expires_at <= now:
+        while idle and idle[0].expires_at <= now:
             idle.popleft().close()
 
     def _forget(self, connection: Connection) -> None:
@@ -232,6 +237,8 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
 def _request_head(request: httpx.Request, target: bytes) -> tuple[bytes, bool]:
     """The head as bytes, and whether the body must be sent in chunks (the client did, as it knew no length)."""
     lines = [request.method.encode("ascii"), b" ", target, b" HTTP/1.1\r\n"]
+    if "host" not in request.headers:  # an HTTP/1.0 client may do without
+        lines += (b"host: ", request.url.netloc, b"\r\n")
     chunked = False
     for name, value in request.headers.raw:
         lines += (name, b": ", value, b"\r\n")

@@ -9,9 +9,9 @@ on build 11434, with N = 4, as a single server and behind a router, asking every
 | `/metrics`                                        | no                     | no                 |
 | `/slots`                                          | **yes**                | **yes**            |
 
-Builds between the arrival of sleep (December 2025) and August 2026 wake for `/metrics` as well (ggml-org/llama.cpp,
-issue 20227, pull request 27376). Whether a server has been told to sleep shows in a router's list of models
-(`status.args`), and nowhere in a single server. So, by model:
+Older builds that can sleep (since December 2025) are reported to be kept awake by `/metrics` as well (not measured
+here; ggml-org/llama.cpp issue 20227, changed by pull request 27376 of August 2026). Whether a server has been told to
+sleep shows in a router's list of models (`status.args`), and nowhere in a single server. So, by model:
 
 - It cannot sleep (its build does not say `is_sleeping`, or the router's arguments ask for no sleep): both, every time.
 - It sleeps: `/slots` never; `/metrics` where the build's number says that this is harmless.
@@ -35,7 +35,7 @@ from exporter.system.snapshot import MirroredSample, ModelSnapshot, SlotSnapshot
 SETTLE_SECONDS = 2.0
 """A request may reach the server a little after the sidecar noted it: a look so soon after it proves nothing."""
 HARMLESS_METRICS_BUILD = 11434
-"""First build on which asking `/metrics` was measured to leave sleep alone; some builds before it do so too."""
+"""The build on which asking `/metrics` was measured to leave sleep alone; earlier ones get no benefit of the doubt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,6 +309,40 @@ async def test_a_stream_is_passed_on_as_it_comes() -> None:
         assert (await proxy.only_record()).response_bytes == 45
 
 
+async def test_pieces_of_any_size_and_the_end_arrive_in_any_company() -> None:
+    """The last piece with the end, without it, behind a pause; small after large; many in one packet."""
+    pause = b""
+    wire: list[bytes] = [
+        chunk(b"a"),
+        chunk(b"b") + chunk(b"c"),
+        chunk(NOISE[:400_000]) + chunk(b"d"),
+        chunk(b"e")[:3],
+        chunk(b"e")[3:] + chunk(b"f")[:1],
+        chunk(b"f")[1:],
+        pause,
+    ]
+    expected = b"abc" + NOISE[:400_000] + b"def"
+    for ending in ([last_chunk()], [chunk(b"g") + last_chunk()], [b"0\r", b"\n\r\n"]):
+        gates = [asyncio.Event() for _ in [*wire, *ending]]
+        steps = [step for gate, piece in zip(gates, [*wire, *ending], strict=True) for step in (gate, piece)]
+        answer = Answer(request_received, head(200, [("Transfer-Encoding", "chunked")]), *steps)
+        async with FakeServer(answer) as server, running_proxy(server.url) as proxy, await proxy.connect() as client:
+            for _ in range(2):
+                for gate in gates:
+                    gate.clear()
+                await client.send(GET)
+                _, fields = await client.head()
+                async with asyncio.TaskGroup() as group:
+                    reading = group.create_task(client.body(fields))
+                    for gate in gates:
+                        gate.set()
+                        for _ in range(10):
+                            await asyncio.sleep(0)
+                assert reading.result() == expected + (b"g" if ending[0].startswith(b"1") else b"")
+            assert len(server.connections) == 1
+            assert {record.outcome for record in await proxy.until_records(2)} == {Outcome.COMPLETED}
+
+
 async def test_a_head_is_passed_on_before_the_body_begins() -> None:
     gate = asyncio.Event()
     answer = Answer(request_received, head(200, [("Content-Length", "2")]), gate, b"ok")

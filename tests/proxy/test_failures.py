@@ -212,6 +212,20 @@ async def test_what_had_come_before_the_break_is_delivered() -> None:
         assert (await proxy.only_record()).response_bytes == 50_001
 
 
+async def test_what_comes_together_with_the_break_is_delivered() -> None:
+    """The last tokens and the fault are in one packet: the tokens were said."""
+    go = asyncio.Event()
+    script = Answer(request_received, CHUNKED, chunk(b"first"), go, chunk(b"last") + b"zz\r\n", hang)
+    async with FakeServer(script) as server, running_proxy(server.url) as proxy, await proxy.connect() as client:
+        await client.send(CHAT)
+        await client.head()
+        assert await anext(client.chunks()) == b"first"
+        go.set()
+        assert b"last" in await client.rest()
+        record = await proxy.only_record()
+        assert (record.outcome, record.response_bytes) == (Outcome.UPSTREAM_ERROR, 9)
+
+
 async def test_silence_before_the_head() -> None:
     async with (
         FakeServer(Answer(request_received, hang)) as server,

@@ -107,11 +107,11 @@ def start(binary: str, models: Path, tmp_path: Path) -> Start:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=models)
         try:
             # A llama-server closes a connection after 100 requests or 5 s; the poller copes, these tests need not.
-            async with httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0)) as client:
-                async with httpx.AsyncClient() as polls:
-                    server = RealServer(f"http://127.0.0.1:{port}", client, polls, log)
-                    await until_ready(server, process)
-                    yield server
+            fresh = httpx.Limits(max_keepalive_connections=0)
+            async with httpx.AsyncClient(limits=fresh) as client, httpx.AsyncClient() as polls:
+                server = RealServer(f"http://127.0.0.1:{port}", client, polls, log)
+                await until_ready(server, process)
+                yield server
         finally:
             process.terminate()
             await asyncio.to_thread(process.wait, 20)

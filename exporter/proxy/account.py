@@ -1,0 +1,78 @@
+"""The account of one request as the traffic path keeps it: an Observation that cannot disturb the traffic.
+
+Whatever goes wrong while looking at bytes is counted and logged, and the rest of that request passes unseen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from exporter.observe.observation import Observation
+from exporter.record import Outcome, RequestRecord
+
+log = logging.getLogger(__name__)
+
+
+class Account:
+    """Guards the steps of an Observation. `errors` counts, by dialect, what could not be understood."""
+
+    __slots__ = ("_blind", "_errors", "observation")
+
+    def __init__(self, observation: Observation, errors: Counter[str]) -> None:
+        self.observation = observation
+        self._errors = errors
+        self._blind = False
+
+    def feed_request(self, piece: bytes) -> None:
+        """A part of the request's body has come in."""
+        if not self._blind:
+            try:
+                self.observation.feed_request(piece)
+            except Exception:
+                self._give_up()
+
+    def end_request(self) -> None:
+        """The request's body is complete."""
+        if not self._blind:
+            try:
+                self.observation.end_request()
+            except Exception:
+                self._give_up()
+
+    def answer(self, now: float, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """The head of an answer has gone out."""
+        if not self._blind:
+            try:
+                self.observation.answer(now, status, headers)
+            except Exception:
+                self._give_up()
+
+    def feed(self, now: float, piece: bytes) -> None:
+        """A piece of the answer, which came in at `now`, has gone out. Once per streamed token."""
+        if not self._blind:
+            try:
+                self.observation.feed(now, piece)
+            except Exception:
+                self._give_up()
+
+    def close(
+        self, now: float, outcome: Outcome | None, error_type: str | None, emit: Callable[[RequestRecord], None]
+    ) -> None:
+        """The request is over: hand its record on."""
+        observation = self.observation
+        try:
+            emit(observation.finish(now, outcome, error_type))
+        except Exception:
+            self._give_up()
+        if observation.parse_errors:
+            self._errors[observation.dialect] += observation.parse_errors
+
+    def _give_up(self) -> None:
+        self._blind = True
+        self._errors[self.observation.dialect] += 1
+        log.exception(
+            "a request could not be observed; its traffic passes all the same",
+            extra={"request_id": self.observation.request_id},
+        )
