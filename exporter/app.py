@@ -25,6 +25,7 @@ from exporter.config import Settings, UpstreamSettings
 from exporter.fanout import Fanout
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
+from exporter.model_name import public_name
 from exporter.observe.observation import Look, Observation
 from exporter.proxy.forward import Forwarder, Limits
 from exporter.proxy.gate import Gate
@@ -36,7 +37,8 @@ from exporter.system.amd import AmdCollector
 from exporter.system.host import HostCollector
 from exporter.system.llama_server import LlamaServerCollector
 from exporter.system.nvidia import NvidiaCollector
-from exporter.system.sampler import AsyncCollector, BlockingCollector, Sampler
+from exporter.system.sampler import AsyncCollector, BlockingCollector, Part, Sampler
+from exporter.system.snapshot import LlamaServerSnapshot
 from exporter.tasks import Supervisor
 from exporter.telemetry.buckets import Buckets
 from exporter.telemetry.exposition import Exposition
@@ -75,7 +77,9 @@ class _Sidecar:
         self.supervisor = Supervisor()
         self.active = ActiveRequests()
         self.polls = httpx.AsyncClient(trust_env=False)
-        self.sampler = Sampler(self.collectors(), interval_seconds=settings.sampling.interval_seconds)
+        self.sampler = Sampler(
+            self.collectors(), interval_seconds=settings.sampling.interval_seconds, on_sample=self.note_sample
+        )
         buckets = Buckets(**settings.metrics.buckets.model_dump(exclude_none=True))
         limits = {
             MODEL: settings.metrics.max_models,
@@ -172,13 +176,19 @@ class _Sidecar:
             await self.transport.aclose()
         log.info("stopped")
 
+    def note_sample(self, part: Part) -> None:
+        """A collector has looked."""
+        if isinstance(part, LlamaServerSnapshot):
+            self.metrics.observe_health(part)
+
     # Views that join several parts
 
     def choose(self, observation: Observation) -> Sequence[Upstream]:
         """Upstreams for a request, best first."""
         if len(self.upstreams) == 1:
             return self.upstreams
-        return candidates(self.upstreams, observation.requested_model, self.served_by_upstream())
+        requested = observation.requested_model
+        return candidates(self.upstreams, requested and public_name(requested), self.served_by_upstream())
 
     def served_by_upstream(self) -> dict[str, frozenset[str]]:
         """The model names that each upstream answers to, as far as it was sampled."""

@@ -1,6 +1,6 @@
 """uvicorn's HTTP/1.1 protocol, taught two things that a transparent proxy needs; `listeners` gives it to uvicorn.
 
-- The request target reaches the application as it was sent (`scope["target"]`): an empty query, raw UTF-8.
+- The request target reaches the application as it was sent (`scope["target"]`), an empty query included.
 - A request that offers another protocol (`Upgrade: h2c`, as Java's HTTP client does with every first request) is an
   ordinary request: llhttp would stop at its head, and its body would never be read.
 """
@@ -8,13 +8,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote_from_bytes
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 FRAMING = (b"content-length", b"transfer-encoding")
-EVERY_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class TransparentProtocol(HttpToolsProtocol):
@@ -22,11 +20,8 @@ class TransparentProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head of a request is complete."""
-        target = self.url
-        if not target.isascii():
-            self.url = quote_from_bytes(target, safe=EVERY_ASCII).encode("ascii")
         super().on_headers_complete()
-        self.scope["target"] = target  # type: ignore[typeddict-unknown-key]
+        self.scope["target"] = self.url  # type: ignore[typeddict-unknown-key]
 
     def on_message_complete(self) -> None:
         """The body of a request is complete, unless llhttp only believes so."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from exporter.model_name import public_name
 from exporter.observe import summary
 from exporter.observe.clock import ContentClock
 from exporter.observe.documents import TEXT_LIMIT, Document
@@ -288,7 +289,7 @@ class Observation:
             path=self.path,
             operation=self.operation,
             inference=self.inference,
-            requested_model=self.requested_model,
+            requested_model=self.requested_model and public_name(self.requested_model),
             stream=self.stream or self._answered_stream,
             message_count=self.message_count,
             origin=self.origin,
@@ -298,7 +299,7 @@ class Observation:
             tier=self.tier,
             attempts=tuple(self.attempts),
             status_code=self.status_code,
-            response_model=facts.model,
+            response_model=facts.model and public_name(facts.model),
             response_bytes=self.response_bytes,
             error_type=reason,
             finish_reasons=facts.finish_reasons(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from exporter.model_name import base_name, public_name
 from exporter.system.documents import Document, count, flag, mapping, sequence, size, text
 from exporter.system.quantization import quantization
 from exporter.system.snapshot import ModelSnapshot, ModelState, SlotSnapshot
@@ -184,13 +185,3 @@ def describe(
         total_slots=props.total_slots if props else None,
         file_type=file_type,
     )
-
-
-def public_name(name: str) -> str:
-    """A server without `--alias` calls its model by its file's path; only the file's name is anybody's business."""
-    return base_name(name) if name.endswith(".gguf") or name.startswith(("/", "\\")) else name
-
-
-def base_name(path: str) -> str:
-    """Last part of a POSIX or Windows path."""
-    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]

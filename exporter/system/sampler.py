@@ -81,11 +81,14 @@ class Sampler:
         collectors: Iterable[BlockingCollector | AsyncCollector],
         *,
         interval_seconds: float = INTERVAL_SECONDS,
+        on_sample: Callable[[Part], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`on_sample` is told of every new sample, once."""
         self.latest = Snapshot()
         """Replaced as a whole after every sample of any collector, never changed."""
         self.interval_seconds = interval_seconds
+        self._on_sample = on_sample
         self._clock = clock
         self._entries = [_entry(collector) for collector in collectors]
         self._interval_changed: asyncio.Future[None] | None = None
@@ -174,6 +177,7 @@ class Sampler:
         if error is None:
             entry.part = done.result()
             self._note(entry, error=None)
+            self._on_sample(entry.part)
         else:
             self._note(entry, error=_words(error), cause=None if isinstance(error, CollectorError) else error)
 

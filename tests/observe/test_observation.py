@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import cast
 
 import pytest
@@ -251,3 +252,12 @@ def test_a_reader_that_fails_at_the_end_is_let_go(monkeypatch: pytest.MonkeyPatc
     observation.feed(102.0, b"{}")
     assert observation.finish(FINISHED).outcome is Outcome.COMPLETED
     assert observation.parse_errors == 1
+
+
+def test_no_model_is_called_by_the_path_of_its_file() -> None:
+    """As a server without `--alias` calls it."""
+    path = "/srv/models/tiny-Q4_K_M.gguf"
+    request = json.dumps({"model": path}).encode()
+    assert open_request(CHAT, request).requested_model == path
+    record = read_json(CHAT, {"model": path, "choices": [{"message": {}}]}, request=request)
+    assert (record.requested_model, record.response_model) == ("tiny-Q4_K_M.gguf", "tiny-Q4_K_M.gguf")

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.proxy.forward import Limits
 from exporter.record import AttemptResult, Outcome, RequestRecord
-from tests.fakes.answers import Answer, endless, hang, reply, request_received, stop_reading
+from tests.fakes.answers import Answer, endless, hang, reply, request_received
 from tests.fakes.llama_server import FakeServer
 from tests.fakes.wire import CONTINUE, chunk, head
 from tests.proxy.harness import Proxy, RawClient, ask, running_proxy
@@ -188,26 +188,6 @@ async def test_after_a_large_upload(leave: Leave) -> None:
         assert results(await gone(proxy, server)) == [AttemptResult.ABANDONED]
 
 
-async def test_in_the_middle_of_an_upload_that_the_upstream_does_not_read() -> None:
-    """With RST only: a FIN stays behind the bytes that nobody takes, and no proxy could see it."""
-    async with (
-        FakeServer(Answer(stop_reading, hang), buffer_bytes=16_384) as server,
-        running_proxy(server.url) as proxy,
-        await proxy.connect() as client,
-    ):
-        await client.send(ask("POST", "/", ("Content-Length", str(64 * MIB))) + BLOCK * 2)
-        await server.until(lambda: len(server.requests) == 1)
-        with contextlib.suppress(TimeoutError):
-            while True:
-                client.writer.write(BLOCK)
-                async with asyncio.timeout(0.3):
-                    await client.writer.drain()
-        rst(client)
-        # The upstream does not read, so that it cannot notice: the proxy's own account counts.
-        await proxy.until_records(1, timeout_seconds=SECOND)
-        assert (await proxy.only_record()).outcome is Outcome.CLIENT_GONE
-
-
 @leaving
 async def test_in_the_middle_of_an_upload_while_the_answer_streams(leave: Leave) -> None:
     script = Answer(CHUNKED, FRAME, hang)
@@ -262,21 +242,6 @@ async def test_in_the_middle_of_a_fast_stream_that_took_the_place_of_consent(lea
         await client.reader.readexactly(50_000)
         leave(client)
         await gone(proxy, server)
-
-
-@leaving
-async def test_with_another_request_behind_it(leave: Leave) -> None:
-    """Pipelined: the server does not read on while it has a request in hand, but must notice all the same."""
-    async with (
-        FakeServer(Answer(request_received, hang)) as server,
-        running_proxy(server.url) as proxy,
-        await proxy.connect() as client,
-    ):
-        await client.send(CHAT + ask("GET", "/health"))
-        await server.until(lambda: len(server.requests) == 1 and server.requests[0].complete)
-        leave(client)
-        await server.until(lambda: server.live == 0, timeout_seconds=SECOND)
-        assert (await proxy.until_records(1))[0].outcome is Outcome.CLIENT_GONE
 
 
 @contextlib.asynccontextmanager

@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from exporter.system.model_facts import (
     ListedModel,
     Props,
-    base_name,
     describe,
     parse_models,
     parse_props,
     parse_slots,
-    public_name,
 )
 from exporter.system.snapshot import ModelSnapshot, ModelState, SlotSnapshot
 from tests.system import captures
@@ -232,9 +230,6 @@ def test_paths_are_nobodys_business() -> None:
     model = describe(ListedModel(id=path, aliases=(path, "pet")), Props(model_path=path), ModelState.LOADED)
     assert model is not None
     assert (model.id, model.aliases, model.file_name) == ("tiny-Q4_K_M.gguf", ("pet",), "tiny-Q4_K_M.gguf")
-    assert public_name("C:\\models\\x.gguf") == "x.gguf"
-    assert public_name("ggml-org/gemma-3-4b-it-GGUF:Q4_K_M") == "ggml-org/gemma-3-4b-it-GGUF:Q4_K_M"
-    assert base_name("C:\\models\\x.gguf") == base_name("models/x.gguf") == base_name("x.gguf") == "x.gguf"
 
 
 @given(JSON, st.integers(0, 400))

@@ -295,3 +295,13 @@ def test_the_real_collectors_are_collectors() -> None:
     assert all(collector.name for collector in blocking)
     polled: type[AsyncCollector] = Server
     assert polled.__name__ == "Server"
+
+
+async def test_whoever_asked_is_told_of_every_good_sample() -> None:
+    told: list[Part] = []
+    collectors = [Gpus("nvidia", (gpu("nvidia"),)), Gpus("amd", CollectorError("gone"))]
+    sampler = Sampler(collectors, on_sample=told.append)
+    await sampler.sample_once()
+    await sampler.sample_once()
+    await sampler.close()
+    assert told == [(gpu("nvidia"),), (gpu("nvidia"),)]
