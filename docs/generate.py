@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from exporter.config import ENV_FOREIGN, Settings, UpstreamSettings, variable
-from exporter.telemetry.reference import metrics_page
+from exporter.telemetry.reference import render_reference
 
 HERE = Path(__file__).parent
 
@@ -43,7 +43,7 @@ proxy_api_keys = ["a-long-random-string"]
 
 def pages() -> dict[Path, str]:
     """Every generated page by its path."""
-    return {HERE / "configuration.md": configuration_page(), HERE / "metrics.md": metrics_page()}
+    return {HERE / "configuration.md": configuration_page(), HERE / "metrics.md": render_reference()}
 
 
 def configuration_page() -> str:
