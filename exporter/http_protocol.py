@@ -1,5 +1,8 @@
-"""uvicorn's HTTP/1.1 protocol, taught two things that a transparent proxy needs; `listeners` gives it to uvicorn.
+"""uvicorn's HTTP/1.1 protocol, taught three things that a transparent proxy needs; `listeners` gives it to uvicorn.
 
+- The time at which a request's head was complete (`scope["arrived"]`, monotonic seconds): the application runs a turn
+of
+  the event loop later, and that turn may be busy.
 - The request target reaches the application as it was sent (`scope["target"]`), an empty query included.
 - A request that offers another protocol (`Upgrade: h2c`, as Java's HTTP client does with every first request) is an
   ordinary request: llhttp would stop at its head, and its body would never be read.
@@ -7,6 +10,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httptools
@@ -21,6 +25,7 @@ class TransparentProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head of a request is complete."""
         super().on_headers_complete()
+        self.scope["arrived"] = time.monotonic()  # type: ignore[typeddict-unknown-key]
         self.scope["target"] = self.url  # type: ignore[typeddict-unknown-key]
 
     def on_message_complete(self) -> None:

@@ -88,7 +88,8 @@ class UpstreamFailureError(Exception):
 
 
 class Forwarder:
-    """ASGI application that forwards every request to an upstream.
+    """ASGI application that forwards every request to an upstream. It runs on `http_protocol.TransparentProtocol`
+    alone.
 
     `choose` gives candidates for an observed request, best first; `emit` receives the records. With `recording` off,
     traffic
@@ -126,7 +127,7 @@ class Forwarder:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         observation = Observation.start(
-            now=self._clock(),
+            now=scope["arrived"],
             wall=self._wall(),
             request_id=secrets.token_hex(8),
             method=scope["method"],

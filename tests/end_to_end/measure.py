@@ -1,6 +1,7 @@
-"""Measurements against the real engine, printed as a table: `python -m tests.end_to_end.measure accuracy|endurance`.
+"""Measurements against the real engine, printed as a table: `python -m tests.end_to_end.measure WHAT`.
 
-accuracy: are our tokens the engine's own, is every request one record, how far is our TTFT from what the client saw.
+accuracy: are our tokens the engine's own, is every request one record.
+ttft: how far is our time to first token from what a client saw that does nothing else.
 endurance: thousands of requests with pauses, in which the engine retires connections: does any client notice?
 """
 
@@ -9,17 +10,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import httpx
 
 from exporter.demo.engine import Engine, EngineOptions
 from exporter.demo.model import write_model
-from exporter.demo.traffic import STEADY_KINDS, ClientView, Exchange, Kind, plan, play_all
+from exporter.demo.traffic import STEADY_KINDS, Exchange, Kind, Result, plan, play_all
 from tests.bench.arithmetic import percentile
 from tests.end_to_end.sidecar import Metrics, Sidecar
 
@@ -46,7 +50,7 @@ def measure_accuracy(engine: Engine, requests: int, users: int) -> None:
         grown = engine_tokens(engine) - before
         records = wait_for_records(sidecar, len(steady))
         print_tokens(sidecar.metrics(), grown, records)
-        print_ttft(views, records, steady)
+        assert all(view.result is not Result.BROKEN for view in views)
     with Sidecar("--upstream", engine.url, "--log-level", "debug") as sidecar:
         views = asyncio.run(play_all(sidecar.proxy, mixed, users=users))
         records = wait_for_records(sidecar, len(mixed))
@@ -79,14 +83,85 @@ def print_tokens(metrics: Metrics, grown: Counter[str], records: dict[str, dict[
     print(f"  messages streams without message_start, whose input cannot be known: {unknown}")
 
 
-def print_ttft(views: list[ClientView], records: dict[str, dict[str, object]], sent: list[Exchange]) -> None:
-    differences = []
-    for view, exchange in zip(views, sent, strict=True):
-        ours = records[str(exchange.origin)]["ttft_seconds"]
-        if view.ttft_seconds is not None and isinstance(ours, float):
-            differences.append((view.ttft_seconds - ours) * 1000)
+STREAMS = {
+    "/v1/chat/completions": b'{"messages":[{"role":"user","content":"%b"}],"max_tokens":12,"stream":true}',
+    "/v1/completions": b'{"prompt":"%b","max_tokens":12,"stream":true}',
+    "/completion": b'{"prompt":"%b","n_predict":12,"stream":true}',
+}
+CONTENT = re.compile(rb'"(?:content|text)":"[^"]')
+
+
+class LeanClient(asyncio.Protocol):
+    """Sends streamed requests one after the other and notes when the first content arrives, with as little work as can
+    be."""
+
+    def __init__(self, requests: Iterator[tuple[str, bytes]], seen: dict[str, float]) -> None:
+        self._requests = requests
+        self._seen = seen
+        self.done = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._next()
+
+    def _next(self) -> None:
+        following = next(self._requests, None)
+        if following is None:
+            self._transport.close()
+            self.done.set_result(None)
+            return
+        self._tag, request = following
+        self._received = b""
+        self._sent_at = time.perf_counter()
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        now = time.perf_counter()
+        self._received += data
+        if self._tag not in self._seen and CONTENT.search(self._received):
+            self._seen[self._tag] = now - self._sent_at
+        if self._received.endswith(b"0\r\n\r\n"):
+            self._next()
+
+
+def stream_requests(count: int) -> Iterator[tuple[str, bytes]]:
+    rng = random.Random(21)
+    for number in range(count):
+        path = rng.choice(list(STREAMS))
+        words = " ".join(rng.choices(("hello", "how", "are", "you"), k=rng.choice((2, 20, 200))))
+        body = STREAMS[path] % words.encode()
+        tag = f"http://request-{number}"
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nOrigin: {tag}\r\nContent-Length: {len(body)}\r\n\r\n"
+        yield tag, head.encode() + body
+
+
+async def look_at_streams(sidecar: Sidecar, count: int, connections: int) -> dict[str, float]:
+    seen: dict[str, float] = {}
+    requests = stream_requests(count)
+    port = int(sidecar.proxy.rpartition(":")[2])
+    loop = asyncio.get_running_loop()
+    clients = [
+        (await loop.create_connection(lambda: LeanClient(requests, seen), "127.0.0.1", port))[1]
+        for _ in range(connections)
+    ]
+    await asyncio.gather(*(client.done for client in clients))
+    return seen
+
+
+def measure_ttft(engine: Engine, requests: int, connections: int) -> None:
+    with Sidecar("--upstream", engine.url, "--log-level", "debug") as sidecar:
+        seen = asyncio.run(look_at_streams(sidecar, requests, connections))
+        records = wait_for_records(sidecar, requests)
+    differences = [
+        (seconds - ours) * 1000
+        for tag, seconds in seen.items()
+        if isinstance(ours := records[tag]["ttft_seconds"], float)
+    ]
     p50, p99 = percentile(differences, 50), percentile(differences, 99)
-    print(f"  TTFT, client less ours, {len(differences)} streams: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+    print(f"TTFT, client less ours: {len(differences)} streams at {connections} connections")
+    print(
+        f"  p50 {p50:.2f} ms, p99 {p99:.2f} ms, longest {max(differences):.2f} ms, shortest {min(differences):.2f} ms"
+    )
 
 
 async def endure(sidecar: Sidecar, requests: int, connections: int) -> Counter[str]:
@@ -141,7 +216,7 @@ def measure_endurance(engine: Engine, requests: int, connections: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["accuracy", "endurance"])
+    parser.add_argument("what", choices=["accuracy", "ttft", "endurance"])
     parser.add_argument("--requests", type=int)
     parser.add_argument("--connections", type=int)
     arguments = parser.parse_args()
@@ -151,6 +226,8 @@ def main() -> None:
         with Engine(EngineOptions(model=model)) as engine:
             if arguments.what == "accuracy":
                 measure_accuracy(engine, arguments.requests or 320, arguments.connections or 4)
+            elif arguments.what == "ttft":
+                measure_ttft(engine, arguments.requests or 300, arguments.connections or 4)
             else:
                 measure_endurance(engine, arguments.requests or 10_000, arguments.connections or 32)
 
