@@ -53,3 +53,7 @@ format: $(READY)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+.PHONY: coverage
+coverage: $(READY)
+	$(BIN)/python -m pytest -q tests/proxy tests/observe --cov=exporter.proxy --cov=exporter.observe --cov-branch --cov-fail-under=95

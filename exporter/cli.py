@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="llama-exporter",
         description="A transparent sidecar for llama-server: forwards every byte, and tells Prometheus what passes.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
     )
     parser.add_argument("--version", action="version", version=f"llama-exporter {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

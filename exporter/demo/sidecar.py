@@ -47,7 +47,7 @@ class Sidecar(Child):
     stop_limit_seconds = 5.0
 
     def __init__(self, *, upstream_url: str, proxy: Address, admin: Address) -> None:
-        options = ["--upstream", upstream_url, "--proxy-listen", proxy.text, "--admin-listen", admin.text]
+        options = ["--upstream", f"demo={upstream_url}", "--proxy-listen", proxy.text, "--admin-listen", admin.text]
         super().__init__("sidecar", ["-m", "exporter.demo.sidecar", "serve", *options])
         self._admin = admin
 

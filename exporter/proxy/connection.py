@@ -212,12 +212,11 @@ class Connection(asyncio.Protocol):
         self._push, self._pushed = push, None
         self._heard_at = self._loop.time()
         try:
-            while True:
-                if self._error is not None:
-                    raise self._error
+            while self._error is None:
                 await self._readable(timeout, since=self._heard_at)
-                if self.complete or self._pushed is not None:
+                if self._error is None and (self.complete or self._pushed is not None):
                     return self._pushed
+            raise self._error
         finally:
             self._push = None
 
@@ -317,8 +316,8 @@ class Connection(asyncio.Protocol):
             try:
                 self._pushed = self._push(self._take(), self.complete)
             except Exception as exc:
-                self._fail(exc)
-            if self._pushed is None and not self.complete:
+                self._error = exc
+            if self._error is None and self._pushed is None and not self.complete:
                 return
             self._push = None
         if self._buffered > READ_HIGH_WATER and not self._read_paused and self._transport is not None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from exporter.proxy.connection import StaleConnectionError
-from exporter.proxy.transport import Exchange, UpstreamTransport
-from tests.fakes.answers import Answer, close, hang, next_byte, reply, request_received
+from exporter.proxy.transport import AnswerStream, Exchange, UpstreamTransport
+from tests.fakes.answers import Answer, close, hang, next_byte, reply, request_received, stop_reading
 from tests.fakes.llama_server import FakeServer
 from tests.fakes.wire import CONTINUE, chunk, head, keep_alive, last_chunk
 
@@ -298,3 +298,33 @@ async def test_the_answer_comes_undecoded_with_its_fields_in_order() -> None:
             (name.lower().encode(), value.encode("latin-1")) for name, value in fields
         ]
         assert await body_of(response) == b"not gzip"
+
+
+async def test_a_server_that_takes_nothing_of_the_request_is_silent_too() -> None:
+    """An upload that stands still is the server's doing, and the idle limit holds for it."""
+    endless_body = Pieces(*[bytes(1 << 20)] * 64)
+    length = (b"content-length", str(64 << 20).encode())
+    async with FakeServer(Answer(stop_reading, hang), buffer_bytes=16_384) as server, UpstreamTransport() as transport:
+        asked = request(server, Exchange(b"/", None, fresh=True), "POST", length, stream=endless_body, read=0.2)
+        with pytest.raises(httpx.WriteTimeout, match="took nothing more of the request"):
+            await transport.handle_async_request(asked)
+        assert transport.open_connections <= 1
+
+
+async def test_a_failing_push_ends_the_exchange() -> None:
+    """Whoever is handed the pieces may fail: the error reaches the one who waits, not the event loop."""
+    go = asyncio.Event()
+    script = Answer(request_received, head(200, [("Content-Length", "4")]), b"ab", go, b"cd")
+    async with FakeServer(script) as server, UpstreamTransport() as transport:
+        response = await transport.handle_async_request(request(server, Exchange(b"/", b"")))
+        stream = response.stream
+        assert isinstance(stream, AnswerStream)
+        assert await stream.read() == b"ab"
+
+        def push(piece: bytes, at_end: bool) -> None:
+            raise ValueError(f"cannot take {piece!r}, {at_end}")
+
+        go.set()
+        with pytest.raises(ValueError, match=r"cannot take b'cd', True"):
+            await stream.pipe(push)
+        await stream.aclose()
