@@ -9,7 +9,8 @@ from typing import Any, cast, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from exporter.config import ENV_FOREIGN, Settings, UpstreamSettings, variable
+from exporter.config import ENV_FOREIGN, variable
+from exporter.settings import Settings, UpstreamSettings
 from exporter.telemetry.reference import render_reference
 
 HERE = Path(__file__).parent
@@ -17,7 +18,7 @@ HERE = Path(__file__).parent
 CONFIGURATION_HEAD = """\
 # Configuration
 
-Generated from `exporter/config.py` by `make docs`; do not edit.
+Generated from `exporter/settings.py` by `make docs`; do not edit.
 
 Sources, later ones win: defaults, the TOML file (`--config FILE`), the environment, the command line. An unknown
 setting is an error that names the nearest known one. `llama-exporter check-config` says whether the settings are

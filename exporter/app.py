@@ -21,7 +21,6 @@ from pydantic import SecretStr
 from exporter import __version__, listeners, logs
 from exporter.api import admin, exposition, health, index
 from exporter.api.views import Views
-from exporter.config import Settings, UpstreamSettings
 from exporter.fanout import Fanout
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
@@ -33,12 +32,14 @@ from exporter.proxy.transport import UpstreamTransport
 from exporter.record import Sink
 from exporter.routing.choice import candidates
 from exporter.routing.upstream import Upstream
+from exporter.settings import Settings, UpstreamSettings
 from exporter.system.amd import AmdCollector
 from exporter.system.host import HostCollector
 from exporter.system.llama_server import LlamaServerCollector
 from exporter.system.nvidia import NvidiaCollector
 from exporter.system.sampler import AsyncCollector, BlockingCollector, Part, Sampler
 from exporter.system.snapshot import LlamaServerSnapshot
+from exporter.system.upstream_log import UpstreamLog
 from exporter.tasks import Supervisor
 from exporter.telemetry.buckets import Buckets
 from exporter.telemetry.exposition import Exposition
@@ -76,6 +77,7 @@ class _Sidecar:
         self.upstreams = [_upstream(each) for each in settings.upstreams]
         self.supervisor = Supervisor()
         self.active = ActiveRequests()
+        self.upstream_log = UpstreamLog()
         self.polls = httpx.AsyncClient(trust_env=False)
         self.sampler = Sampler(
             self.collectors(), interval_seconds=settings.sampling.interval_seconds, on_sample=self.note_sample
@@ -86,7 +88,7 @@ class _Sidecar:
             FINISH_REASON: settings.metrics.max_label_values,
             ERROR_TYPE: settings.metrics.max_label_values,
         }
-        self.metrics = RequestMetrics(Guard(self.served_models, limits=limits), buckets)
+        self.metrics = RequestMetrics(Guard(self.served_models, limits=limits), buckets, only_model=self.only_model)
         self.fanout = Fanout(self.sinks())
         self.lag = EventLoopLag(buckets.event_loop_lag)
         self.transport = UpstreamTransport()
@@ -180,6 +182,7 @@ class _Sidecar:
         """A collector has looked."""
         if isinstance(part, LlamaServerSnapshot):
             self.metrics.observe_health(part)
+            self.upstream_log.note(part)
 
     # Views that join several parts
 
@@ -188,7 +191,9 @@ class _Sidecar:
         if len(self.upstreams) == 1:
             return self.upstreams
         requested = observation.requested_model
-        return candidates(self.upstreams, requested and public_name(requested), self.served_by_upstream())
+        servers = self.sampler.latest.servers
+        down = frozenset(name for name, server in servers.items() if not server.up)
+        return candidates(self.upstreams, requested and public_name(requested), self.served_by_upstream(), down)
 
     def served_by_upstream(self) -> dict[str, frozenset[str]]:
         """The model names that each upstream answers to, as far as it was sampled."""
@@ -196,6 +201,11 @@ class _Sidecar:
             name: frozenset(alias for model in server.models for alias in (model.id, *model.aliases))
             for name, server in self.sampler.latest.servers.items()
         }
+
+    def only_model(self, upstream: str | None) -> str | None:
+        """The model of an upstream that has one and no more: what a request means that names none."""
+        server = self.sampler.latest.servers.get(upstream or "")
+        return server.models[0].id if server is not None and len(server.models) == 1 else None
 
     def served_models(self) -> frozenset[str]:
         """The model names that some upstream answers to."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from exporter import __version__, config, logs
-from exporter.config import Settings
 from exporter.errors import StartupError
+from exporter.settings import Settings, split_address
 
 USAGE_ERROR = 2
 
@@ -98,9 +98,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if value <= 0:
-        raise argparse.ArgumentTypeError("must be above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
 
 
@@ -134,7 +137,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     for option in ("proxy_listen", "admin_listen"):
         try:
-            config.split_address(getattr(arguments, option))
+            split_address(getattr(arguments, option))
         except ValueError as exc:
             raise StartupError(f"--{option.replace('_', '-')}: {exc}") from None
     return demo(arguments.duration, arguments.proxy_listen, arguments.admin_listen, config.cache_directory())

@@ -1,30 +1,75 @@
-"""uvicorn's HTTP/1.1 protocol, taught three things that a transparent proxy needs; `listeners` gives it to uvicorn.
+"""uvicorn's HTTP/1.1 protocol, taught what a transparent proxy needs; `listeners` gives it to uvicorn.
 
-- The time at which a request's head was complete (`scope["arrived"]`, monotonic seconds): the application runs a turn
-of
-  the event loop later, and that turn may be busy.
-- The request target reaches the application as it was sent (`scope["target"]`), an empty query included.
+- `scope["target"]` is the request target as it was sent, `scope["arrived"]` the monotonic time at which the head was
+  complete: the application runs a turn of the event loop later, and that turn may be busy.
 - A request that offers another protocol (`Upgrade: h2c`, as Java's HTTP client does with every first request) is an
   ordinary request: llhttp would stop at its head, and its body would never be read.
+- Trailers are no header fields: a client could slip credentials or a second `Host` past whoever looked at the head.
+- A client that leaves is gone for each of its requests, not only for the newest.
+- A head that is too long, or takes too long, ends the connection.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 FRAMING = (b"content-length", b"transfer-encoding")
+HEAD_LIMIT_BYTES = 64 * 1024
+"""Of all header lines and the target together; llama-server itself takes 8 KiB a line."""
+HEAD_LIMIT_SECONDS = 30.0
+"""From the first byte of a request to the end of its head."""
 
 
 class TransparentProtocol(HttpToolsProtocol):
     """One client connection."""
 
+    _in_head = False
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+    _unfinished: list[RequestResponseCycle]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        self._unfinished = []
+        super().connection_made(transport)
+        self._start_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone, and with it whoever waited for an answer."""
+        self._stop_head_timer()
+        for cycle in self._open_cycles():
+            cycle.disconnected = True
+            cycle.message_event.set()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._start_head()
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request target."""
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header field, or a trailer, which is dropped."""
+        if self._in_head:
+            self._count_head(len(name) + len(value))
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The head of a request is complete."""
+        self._in_head = False
+        self._stop_head_timer()
         super().on_headers_complete()
+        self._unfinished = [*self._open_cycles(), self.cycle]
         self.scope["arrived"] = time.monotonic()  # type: ignore[typeddict-unknown-key]
         self.scope["target"] = self.url  # type: ignore[typeddict-unknown-key]
 
@@ -37,32 +82,73 @@ class TransparentProtocol(HttpToolsProtocol):
         """Bytes from the client."""
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            self._go_on(data[offer.args[0] :])
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    return
+                except httptools.HttpParserUpgrade as offer:
+                    data = data[offer.args[0] :]
+                    self._read_on()
+        except _HeadTooLongError:
+            self._refuse("431 Request Header Fields Too Large")
+        except httptools.HttpParserError as error:
+            too_long = isinstance(error.__context__, _HeadTooLongError)
+            self._refuse("431 Request Header Fields Too Large" if too_long else "400 Bad Request")
 
-    def _go_on(self, rest: bytes) -> None:
-        """Read on behind a head that offered another protocol, with a parser that has not heard of the offer."""
-        self.parser = httptools.HttpRequestParser(_Continued(self) if self._has_body() else self)
-        if self._has_body():
+    def _read_on(self) -> None:
+        """Go on behind a head that offered another protocol, with a parser that has not heard of the offer."""
+        body = self._has_body()
+        self.parser = httptools.HttpRequestParser(_Continued(self) if body else self)
+        if body:
             fields = b"".join(b"%b: %b\r\n" % field for field in self.headers if field[0] in FRAMING)
             self.parser.feed_data(b"POST / HTTP/1.1\r\n" + fields + b"\r\n")
-        if rest:
-            self.data_received(rest)
 
     def _has_body(self) -> bool:
         return any(name in FRAMING and value != b"0" for name, value in self.headers)
 
+    def _open_cycles(self) -> list[RequestResponseCycle]:
+        return [cycle for cycle in self._unfinished if not cycle.response_complete]
+
+    def _refuse(self, status: str) -> None:
+        """Answer what is no request. In or before another answer there is no place for that: then only close."""
+        waiting = self._open_cycles()
+        is_next = not waiting or (waiting == [self.cycle] and not self.cycle.response_started and not self._in_head)
+        if is_next and not self.transport.is_closing():
+            line = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            self.transport.write(line.encode("ascii"))
+        self.transport.close()
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            raise _HeadTooLongError
+
+    def _start_head(self) -> None:
+        self._in_head = True
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_LIMIT_SECONDS, self.transport.close)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class _HeadTooLongError(Exception):
+    """Raised within a callback of the parser, to make it stop."""
+
 
 class _Continued:
-    """Receives the callbacks of a parser that was told a request's head a second time: that head is kept from the
+    """Receives the callbacks of a parser that was told a request's head a second time, and keeps that head from the
     protocol."""
 
     def __init__(self, protocol: TransparentProtocol) -> None:
         self._protocol: Any = protocol
         self._head = True
+
+    def on_message_begin(self) -> None:
+        if not self._head:
+            self._protocol.on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         if not self._head:
@@ -82,7 +168,3 @@ class _Continued:
     def on_message_complete(self) -> None:
         self._head = False
         self._protocol.on_message_complete()
-
-    def on_message_begin(self) -> None:
-        if not self._head:
-            self._protocol.on_message_begin()

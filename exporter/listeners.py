@@ -21,9 +21,9 @@ from typing import Any
 
 import uvicorn
 
-from exporter.config import split_address
 from exporter.errors import StartupError
 from exporter.http_protocol import TransparentProtocol
+from exporter.settings import split_address
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from exporter import config
-from exporter.config import Settings
 from exporter.errors import ConfigError
+from exporter.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +101,12 @@ def test_names_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[metrics.buckets]\ntttft = [1]", "unknown setting metrics.buckets.tttft; did you mean ttft?"),
         ('[[upstreams]]\nurl = "http://a"\ntir = "Q2"', "unknown setting upstreams[1].tir; did you mean tier?"),
         ('[[upstreams]]\nname = "a"', "upstreams[1].url: is required"),
+        ('[upstreams]\nurl = "http://a"', "upstreams: write [[upstreams]], with two brackets: there can be several"),
+        (
+            '[[upstreams]]\nurl = "http://a/v1/"',
+            "upstreams[1].url: leave out /v1: clients' paths are put behind this URL as they come",
+        ),
+        ('[store]\nurl = "sqlite:///x"', "store.url: this version keeps no history; `none` is the only value"),
         ('[proxy]\nlisten = "8001"', "proxy.listen: '8001' is not HOST:PORT"),
         ('[proxy]\nlisten = "::1:8001"', "proxy.listen: '::1:8001': write an IPv6 address in brackets, [::1]:8001"),
         (
@@ -153,12 +159,13 @@ def test_mistakes_in_the_environment(name: str, value: str, expected: str, monke
 
 def test_two_of_one_name() -> None:
     overrides: Mapping[str, Any] = {"upstreams": ["http://a:1", "http://a:1"]}
-    assert refused(overrides=overrides) == "upstreams: two are named 'a:1'; give each a name of its own"
+    message = "upstreams: two are named 'a:1'; give each a `name` of its own, in an [[upstreams]] table"
+    assert refused(overrides=overrides) == message
 
 
 def test_two_listeners_on_one_port() -> None:
     message = refused(overrides={"proxy": {"listen": "127.0.0.1:9464"}})
-    assert message == "proxy.listen and admin.listen: each listener needs a port of its own"
+    assert message == "proxy.listen and admin.listen: each of the two needs a port of its own"
     assert config.load(overrides={"proxy": {"listen": ":0"}, "admin": {"listen": [":0"]}}).proxy.listen == ":0"
 
 
@@ -175,7 +182,39 @@ def test_secrets_are_hidden_when_printed() -> None:
     )
     text = config.to_toml(settings)
     assert "geheim" not in text + repr(settings)
-    assert tomllib.loads(text)["auth"]["api_keys"] == ["**********"]
+    assert "api_keys" not in tomllib.loads(text)["auth"]
+    assert text.count("# api_keys is set, and secret") == 1
+    assert text.count("# api_key is set, and secret") == 1
+
+
+@pytest.mark.parametrize("name", ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8001_TCP_ADDR"])
+def test_what_kubernetes_puts_into_the_environment_is_not_meant_for_us(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LLAMA_EXPORTER_{name}", "tcp://10.0.0.7:8001")
+    assert config.load().model_dump() == Settings().model_dump()
+
+
+def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMA_EXPORTER_PROXY__LISTEN", "")
+    assert config.load().proxy.listen == "127.0.0.1:8001"
+
+
+def test_no_name_is_suggested_that_is_nothing_like_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMA_EXPORTER_FOO", "1")
+    assert refused() == "environment: unknown setting LLAMA_EXPORTER_FOO"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8001", "http://localhost:9464", "http://[::1]:8001/path"])
+def test_the_sidecar_is_no_upstream_of_itself(url: str) -> None:
+    message = refused(overrides={"upstreams": ["http://other:8001", url]})
+    assert message == "upstreams[2].url: this is the sidecar's own listener, not a llama-server"
+
+
+def test_one_port_on_several_addresses() -> None:
+    settings = config.load(overrides={"admin": {"listen": ["127.0.0.1:9464", "[::1]:9464"]}})
+    assert len(settings.admin.listen) == 2
+    assert refused(overrides={"admin": {"listen": [":1", ":1"]}}) == "admin.listen: an address is given twice"
 
 
 def test_every_setting_has_a_meaning() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from exporter import listeners
-from exporter.config import split_address
 from exporter.errors import StartupError
+from exporter.settings import split_address
 
 
 @contextmanager

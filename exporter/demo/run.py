@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 import time
@@ -130,7 +131,9 @@ def check_free(address: Address) -> None:
     try:
         socket.create_server((address.host, address.port), family=family).close()
     except OSError as error:
-        raise StartupError(f"cannot listen on {address.text}: {error.strerror or error}") from None
+        taken = error.errno == errno.EADDRINUSE
+        reason = "the port is in use by another process" if taken else (error.strerror or str(error)).lower()
+        raise StartupError(f"{address.text}: {reason}; see --proxy-listen and --admin-listen") from None
 
 
 @contextmanager

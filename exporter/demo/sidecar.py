@@ -10,9 +10,9 @@ import runpy
 from dataclasses import dataclass
 from typing import Self
 
-from exporter.config import split_address
 from exporter.demo.process import Child, end_with_parent, http_status
 from exporter.errors import StartupError
+from exporter.settings import split_address
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,11 @@ from exporter.observe.dialect import Dialect
 from exporter.observe.documents import Document, items, mapping
 from exporter.observe.facts import Facts
 
+DIALECTS = tuple(
+    sorted({each.name for each in (openai.CHAT, openai.TEXT, anthropic.MESSAGES, responses.RESPONSES, llamacpp.NATIVE)})
+)
+"""Names of all dialects."""
+
 
 def recognise(document: Document) -> Dialect | None:
     """The dialect of a stream event or of an answer, by its shape; None when it has none that we read."""

@@ -182,8 +182,7 @@ class Connection(asyncio.Protocol):
         of silence).
         """
         while not self.status:
-            if self._error is not None:
-                raise self._error
+            self._raise_failure()
             await self._readable(timeout if self._sent else None)  # while the request goes out it owes us nothing
 
     async def read(self, timeout: float | None) -> bytes:  # noqa: ASYNC109
@@ -191,8 +190,7 @@ class Connection(asyncio.Protocol):
         while not self._chunks:
             if self.complete:
                 return b""
-            if self._error is not None:
-                raise self._error
+            self._raise_failure()
             await self._readable(timeout)
         data = self._take()
         if self._read_paused and self._transport is not None:
@@ -212,11 +210,12 @@ class Connection(asyncio.Protocol):
         self._push, self._pushed = push, None
         self._heard_at = self._loop.time()
         try:
-            while self._error is None:
+            while True:
+                self._raise_failure()
                 await self._readable(timeout, since=self._heard_at)
-                if self._error is None and (self.complete or self._pushed is not None):
+                self._raise_failure()
+                if self.complete or self._pushed is not None:
                     return self._pushed
-            raise self._error
         finally:
             self._push = None
 
@@ -276,6 +275,10 @@ class Connection(asyncio.Protocol):
                 timer.cancel()
                 self._writer = None
         return not self.status and self._error is None
+
+    def _raise_failure(self) -> None:
+        if self._error is not None:
+            raise self._error
 
     def _fail(self, error: Exception) -> None:
         if self._error is None and not self.complete:

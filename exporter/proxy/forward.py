@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 
 import httpx
 
+from exporter.observe.dialects import DIALECTS
 from exporter.observe.observation import Look, Observation
 from exporter.proxy.account import Account
 from exporter.proxy.client import Client, ClientGoneError, Receive
@@ -121,7 +122,7 @@ class Forwarder:
         self._recording = recording
         self._clock = clock
         self._wall = wall
-        self.parse_errors: Counter[str] = Counter()
+        self.parse_errors: Counter[str] = Counter(dict.fromkeys(DIALECTS, 0))
         """What could not be understood of requests and answers, by dialect."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -112,8 +112,9 @@ class Endpoints:
                 # llama-server closes idle connections after 5 s, now and then just as the next request is written.
                 return await self._get(path, parameters, limit_seconds)
         except Exception as error:  # whatever it is, this upstream gave no good answer
-            log.debug("an upstream's endpoint failed", exc_info=True, extra={"endpoint": path})
-            raise translate(error) from None
+            failure = translate(error)
+            log.debug("an upstream's endpoint failed", extra={"endpoint": path, "reason": str(failure)})
+            raise failure from None
 
     async def feature(self, path: str, model: str | None = None) -> Answer | None:
         """The answer of an endpoint that may be off or may fail without harm to the others; None when there is none.

@@ -51,6 +51,8 @@ class Guard:
         self._admitted: dict[str, set[str]] = {label: set() for label in limits}
         self._room = dict(limits)
         self.overflow = Counter(catalog.SIDECAR_LABEL_OVERFLOW, wall_clock)
+        for label in limits:
+            self.overflow.series((label,))  # a counter that begins with its first event hides that event from rate()
         """Values that became `other`, by label."""
 
     def admit(self, label: str, value: str) -> str:

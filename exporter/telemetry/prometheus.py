@@ -59,14 +59,21 @@ class RequestMetrics:
     """All metrics that are fed by finished requests and by health checks."""
 
     def __init__(
-        self, guard: Guard, buckets: Buckets | None = None, *, wall_clock: Callable[[], float] = time.time
+        self,
+        guard: Guard,
+        buckets: Buckets | None = None,
+        *,
+        only_model: Callable[[str | None], str | None] = lambda _: None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        """`only_model` gives the model of an upstream that has no other: what is meant by a request that names none."""
         bounds = buckets or Buckets()
 
         def histogram(metric: Metric) -> Histogram:
             return Histogram(metric, getattr(bounds, metric.buckets), wall_clock)
 
         self._guard = guard
+        self._only_model = only_model
         self._duration = histogram(catalog.REQUEST_DURATION)
         self._gaps = histogram(catalog.INTER_TOKEN_LATENCY)
         self._tokens = histogram(catalog.TOKEN_USAGE)
@@ -101,7 +108,10 @@ class RequestMetrics:
             self._health.series((server.upstream,)).observe(server.health_seconds)
 
     def _bundle(self, record: RequestRecord) -> _Bundle:
-        model = self._guard.model(record.requested_model, record.response_model)
+        answered = record.response_model
+        if answered is None and record.requested_model is None and record.inference:
+            answered = self._only_model(record.upstream)
+        model = self._guard.model(record.requested_model, answered)
         labels = (record.operation, record.provider, model, record.tier, record.upstream or "")
         bundle = self._bundles.get(labels)
         if bundle is None:

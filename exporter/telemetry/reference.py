@@ -108,10 +108,14 @@ sum by (gen_ai_request_model) (rate(gen_ai_client_token_usage_sum{gen_ai_token_t
 histogram_quantile(0.5, sum by (le, gen_ai_request_model) (rate(llm_output_tokens_per_second_bucket[5m])))
 ```
 
-Share of chat requests that failed, those left out that were the client's own fault (4xx, gone, refused):
+Share of chat requests that failed through no fault of the client's (not 4xx, gone or refused):
 
 ```promql
-sum(rate(llm_requests_total{gen_ai_operation_name="chat",outcome=~"upstream_error|stream_error|timeout",http_response_status_code!~"4.."}[5m]))
+(
+  sum(rate(llm_requests_total{
+    gen_ai_operation_name="chat", outcome=~"upstream_error|stream_error|timeout", http_response_status_code!~"4.."
+  }[5m])) or vector(0)
+)
   / sum(rate(llm_requests_total{gen_ai_operation_name="chat"}[5m]))
 ```
 

@@ -19,7 +19,7 @@ ANSWERING = frozenset({ModelState.LOADED, ModelState.SLEEPING})
 def server_families(servers: Servers, configured_models: Mapping[str, int]) -> Iterator[Sampled]:
     """Everything about the upstreams but what is mirrored from them."""
     yield Sampled(catalog.TIER_MODELS_CONFIGURED, tuple(((tier,), n) for tier, n in configured_models.items()))
-    available = _available(servers, configured_models)
+    available = _available(servers, configured_models) if servers else {}
     yield Sampled(catalog.TIER_MODELS_AVAILABLE, (((tier,), n) for tier, n in available.items()))
     yield Sampled(catalog.UPSTREAM_UP, (((server.upstream, server.tier), server.up) for server in servers))
     yield Sampled(catalog.UPSTREAM_SLOTS, _of_models(servers, _slots))

@@ -116,7 +116,7 @@ async def test_taken_port_is_told_before_anything_is_started(listener: str, opti
     taken: Address = getattr(options, listener)
     with (
         socket.create_server((taken.host, taken.port)),
-        pytest.raises(StartupError, match=rf"cannot listen on {taken.text}: Address already in use"),
+        pytest.raises(StartupError, match=rf"{taken.text}: the port is in use by another process; see --proxy-listen"),
     ):
         await run_demo(options, console())
     assert list(options.cache_dir.iterdir()) == []

@@ -59,7 +59,7 @@ async def test_captures_pass_however_they_are_cut(path: Path) -> None:
         assert {record.attempts[-1].result for record in records} == {AttemptResult.ANSWERED}
         good = {Outcome.COMPLETED, Outcome.STREAM_ERROR} if real.status < 400 else {Outcome.UPSTREAM_ERROR}
         assert {record.outcome for record in records} <= good
-        assert not proxy.forwarder.parse_errors
+        assert not proxy.forwarder.parse_errors.total()
         assert len({sent.body for sent in server.requests}) == 1
         assert request.endswith(server.requests[0].body)
 

@@ -22,6 +22,12 @@ def test_configured_order_where_nothing_tells() -> None:
     assert list(candidates([B], "large", SERVED)) == [B]
 
 
+def test_who_is_down_comes_last() -> None:
+    assert list(candidates([A, B, C], None, SERVED, {"a"})) == [B, C, A]
+    assert list(candidates([A, B, C], "big", SERVED, {"c"})) == [A, B, C]
+    assert list(candidates([A], "big", SERVED, {"a"})) == [A]
+
+
 def test_path_of_the_upstream() -> None:
     assert Upstream("x", httpx.URL("http://h/base/")).path_prefix == b"/base"
     assert Upstream("x", httpx.URL("http://h")).path_prefix == b""
