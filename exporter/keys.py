@@ -18,7 +18,7 @@ class KeyRing:
     """The accepted keys; false when there are none, which means open."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = tuple(_digest(key.encode()) for key in keys)
+        self._digests = tuple(_digest(key.strip().encode()) for key in keys)
 
     def __bool__(self) -> bool:
         return bool(self._digests)

@@ -75,9 +75,15 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and a traceback below it when there is one."""
-        fields = "".join(f" {key}={value}" for key, value in _extra(record).items() if value is not None)
+        fields = "".join(f" {key}={_plain(value)}" for key, value in _extra(record).items() if value is not None)
         line = f"{_timestamp(record)} {record.levelname:7} {record.getMessage()}{fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _plain(value: object) -> str:
+    """A value on one line: what a client has put into it must not look like a line of ours."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _timestamp(record: logging.LogRecord) -> str:

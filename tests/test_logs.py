@@ -68,3 +68,8 @@ def test_cut_off_requests_are_no_tracebacks() -> None:
     log.error("Exception in ASGI application", exc_info=ValueError("real"))
     (line,) = stream.getvalue().splitlines()
     assert "ValueError: real" in json.loads(line)["exception"]
+
+
+def test_what_a_client_wrote_stays_on_its_line() -> None:
+    (line,) = logged("info", "text", (logging.INFO, "request", {"path": "/x\nERROR forged\x1b[31m"}))
+    assert line.endswith(r"INFO    request path='/x\nERROR forged\x1b[31m'")

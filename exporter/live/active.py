@@ -34,12 +34,12 @@ class ActiveRequests:
         """A request has been accounted for."""
         self._observations.discard(observation)
         self.version += 1
-        if observation.upstream is not None:
+        if observation.upstream is not None and observation.inference:
             self._last_end[observation.upstream] = now
 
     def last_active(self, upstream: str, now: float) -> float | None:
-        """Monotonic time at which the upstream last worked for a client; `now` while it does, None when it never
+        """Monotonic time at which the upstream last ran a model for a client; `now` while it does, None when it never
         did."""
-        if any(each.upstream == upstream for each in self._observations):
+        if any(each.upstream == upstream and each.inference for each in self._observations):
             return now
         return self._last_end.get(upstream)

@@ -27,9 +27,21 @@ class Client(httpx.AsyncByteStream):
     request until the answer is complete.
     """
 
-    __slots__ = ("_account", "_held", "_more", "_receive", "_served", "_task", "_untouched", "_watcher", "gone")
+    __slots__ = (
+        "_account",
+        "_clock",
+        "_held",
+        "_more",
+        "_receive",
+        "_served",
+        "_task",
+        "_untouched",
+        "_watcher",
+        "complete_at",
+        "gone",
+    )
 
-    def __init__(self, receive: Receive, task: asyncio.Task[Any], account: Account) -> None:
+    def __init__(self, receive: Receive, task: asyncio.Task[Any], account: Account, clock: Callable[[], float]) -> None:
         self._receive = receive
         self._task = task
         self._account = account
@@ -38,6 +50,9 @@ class Client(httpx.AsyncByteStream):
         self._untouched = True
         self._served = False
         self._watcher: asyncio.Task[None] | None = None
+        self._clock = clock
+        self.complete_at: float | None = None
+        """Monotonic time at which the whole request had come in."""
         self.gone = False
         """The client left before it was served."""
 
@@ -89,6 +104,8 @@ class Client(httpx.AsyncByteStream):
             self.gone = True
             raise ClientGoneError
         self._more = message.get("more_body", False)
+        if not self._more:
+            self.complete_at = self._clock()
         chunk: bytes = message.get("body", b"")
         self._account.feed_request(chunk)
         if not self._more:

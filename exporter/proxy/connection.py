@@ -28,8 +28,18 @@ CONTINUE_SECONDS = 0.5
 10.1.1)."""
 
 
+STALE_SECONDS = 1.0
+"""A server that retires a connection does so at once. One that closes it later may have worked on the request, which
+then must
+not be sent a second time (RFC 9110, 9.2.2)."""
+
+
 class StaleConnectionError(httpx.RemoteProtocolError):
-    """A reused connection closed before any byte of the answer: the server had retired it."""
+    """A reused connection closed as the request went out, before any byte of an answer: the server had retired it."""
+
+
+class DisconnectedError(httpx.RemoteProtocolError):
+    """The connection closed before the head of the answer."""
 
 
 class Connection(asyncio.Protocol):
@@ -39,6 +49,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_began_at",
         "_buffered",
         "_can_write",
         "_chunks",
@@ -74,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._can_write = True
         self._read_paused = False
         self.on_lost = on_lost
+        self._began_at = 0.0
         self.uses = 0
         """Exchanges begun on this connection."""
         self.uses_limit: int | None = None
@@ -125,7 +137,9 @@ class Connection(asyncio.Protocol):
             self.complete
             and self._sent
             and self._keep_alive
-            and self.alive
+            and self._transport is not None
+            and not self._transport.is_closing()
+            and self._transport.get_write_buffer_size() == 0  # an early answer can come before the request is out
             and (self.uses_limit is None or self.uses < self.uses_limit)
         )
 
@@ -135,6 +149,7 @@ class Connection(asyncio.Protocol):
         `head_only` says that the answer has no body (HEAD); `last` that nothing of the request follows.
         """
         self._begin(head_only=head_only)
+        self._began_at = self._loop.time()
         self.uses += 1
         self._sent = last
         if self._transport is None or self._transport.is_closing():
@@ -287,10 +302,10 @@ class Connection(asyncio.Protocol):
         _wake(self._writer)
 
     def _fail_lost(self) -> None:
-        if not self._started and self.uses > 1:
-            self._fail(StaleConnectionError("a kept-alive connection was closed as it was used"))
+        if not self._started and self.uses > 1 and self._loop.time() - self._began_at < STALE_SECONDS:
+            self._fail(StaleConnectionError("closed a kept-alive connection as it was used"))
         elif not self.status:
-            self._fail(httpx.RemoteProtocolError("closed the connection without an answer"))
+            self._fail(DisconnectedError("closed the connection without an answer"))
         else:
             self._fail(httpx.ReadError("broke off in the middle of its answer"))
 

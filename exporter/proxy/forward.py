@@ -23,7 +23,7 @@ from exporter.observe.dialects import DIALECTS
 from exporter.observe.observation import Look, Observation
 from exporter.proxy.account import Account
 from exporter.proxy.client import Client, ClientGoneError, Receive
-from exporter.proxy.connection import StaleConnectionError
+from exporter.proxy.connection import DisconnectedError, StaleConnectionError
 from exporter.proxy.gate import Gate, Refusal
 from exporter.proxy.headers import Headers, end_to_end, find
 from exporter.proxy.relay import Relay, Send
@@ -139,9 +139,9 @@ class Forwarder:
         )
         account = Account(observation, self.parse_errors)
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        client = Client(receive, task, account)
+        client = Client(receive, task, account, self._clock)
         ending = BROKEN
-        refusal = self._gate.check(scope["headers"], len(self._in_flight))
+        refusal = self._gate.check(scope["method"], scope["headers"], len(self._in_flight))
         self._in_flight.start(observation)
         try:
             if refusal is not None:
@@ -185,7 +185,8 @@ class Forwarder:
         self, scope: Scope, client: Client, upstream: Upstream, exchange: Exchange, observation: Observation
     ) -> httpx.Response:
         """Have one upstream answer. What a retired connection swallowed is sent again, once, on a fresh one."""
-        ready = self._clock()
+        # What it takes to look into the request and to choose is overhead; what the client took to send it is not.
+        since = client.complete_at or self._clock()
         headers = self._gate.outgoing(outgoing_headers(scope["headers"]), upstream.api_key)
         request = httpx.Request(
             scope["method"],
@@ -194,7 +195,7 @@ class Forwarder:
             stream=client,
             extensions={"exchange": exchange, "timeout": self._timeout},
         )
-        started = ready
+        started = self._clock()
         while True:
             result, status = AttemptResult.ABANDONED, None
             try:
@@ -210,9 +211,9 @@ class Forwarder:
             finally:
                 now = self._clock()
                 observation.add_attempt(Attempt(upstream.name, result, now - started, status, exchange.reused))
-                if status is not None and exchange.written_at is not None:
-                    observation.add_overhead(max(0.0, exchange.written_at - ready - exchange.connect_seconds))
-            exchange.fresh, exchange.reused, started = True, False, now
+                if result in (AttemptResult.ANSWERED, AttemptResult.RESENT) and exchange.written_at is not None:
+                    observation.add_overhead(max(0.0, exchange.written_at - since - exchange.connect_seconds))
+            exchange.fresh, exchange.reused, started, since = True, False, now, now
 
     async def _relay(
         self, response: httpx.Response, client: Client, send: Send, account: Account, upstream: Upstream
@@ -288,13 +289,10 @@ def explain(error: httpx.TransportError, upstream: Upstream) -> UpstreamFailureE
             return _failure(AttemptResult.CONNECT_ERROR, 502, f"{name} cannot be reached: {error}")
         case httpx.ReadTimeout() | httpx.WriteTimeout():
             return _failure(AttemptResult.TIMEOUT, 504, f"{name} {error}")
-        case httpx.ReadError():
+        case httpx.ReadError() | DisconnectedError():
             return _failure(AttemptResult.DISCONNECTED, 502, f"{name} {error}")
         case _:
-            lost = "closed" in str(error)
-            return _failure(
-                AttemptResult.DISCONNECTED if lost else AttemptResult.PROTOCOL_ERROR, 502, f"{name} {error}"
-            )
+            return _failure(AttemptResult.PROTOCOL_ERROR, 502, f"{name} {error}")
 
 
 _TYPES = {

@@ -25,9 +25,10 @@ class Gate:
         self._keys = keys
         self._max_in_flight = max_in_flight
 
-    def check(self, headers: Headers, in_flight: int) -> Refusal | None:
+    def check(self, method: str, headers: Headers, in_flight: int) -> Refusal | None:
         """Why the request is refused, or None. `in_flight` counts the requests being served, this one left out."""
-        if not self._keys.admits(headers):
+        # A browser's preflight cannot carry a key; llama-server answers it before it asks for one, too.
+        if method != "OPTIONS" and not self._keys.admits(headers):
             return Refusal(
                 401,
                 "authentication_error",

@@ -65,15 +65,16 @@ class Relay:
     def _push(self, piece: bytes, at_end: bool) -> Suspended | None:
         """Send a piece now. Where the client cannot take more, what is left to wait for is returned."""
         arrived = self._clock()
-        self._ended = at_end
         sending = self._send({"type": "http.response.body", "body": piece, "more_body": not at_end}).__await__()
         try:
             waits_for = next(sending)
         except StopIteration:
             if at_end:
+                self._ended = True
                 self._on_end()
             self._observe(arrived, piece)
             return None
+        self._ended = at_end
         self._observe(arrived, piece)
         return sending, waits_for
 

@@ -256,5 +256,6 @@ def describe_connect_failure(error: OSError) -> str:
         return "connection refused"
     if error.__class__.__name__ == "gaierror":
         return "host name not found"
-    reason = error.strerror or error.__class__.__name__
-    return reason.lower() if "(" not in reason else "connection failed"
+    reason = error.strerror or ""
+    # A host with several addresses fails with all reasons in one text, addresses included.
+    return reason.lower() if reason and "(" not in reason else "connection failed"

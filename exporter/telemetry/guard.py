@@ -67,10 +67,17 @@ class Guard:
         self.overflow.series((label,)).inc()
         return OTHER
 
-    def model(self, requested: str | None, answered: str | None) -> str:
-        """The model label of a request: what it asked for; when it named no model, what answered; else `unknown`."""
+    def model(self, requested: str | None, answered: str | None, *, worked: bool = True) -> str:
+        """The model label of a request: what it asked for; when it named no model, what answered; else `unknown`.
+
+        Only a request that `worked` makes room for a new name: whoever sends nonsense must not use the room up.
+        """
         name = requested or answered
-        return self.admit(MODEL, name) if name else UNKNOWN
+        if not name:
+            return UNKNOWN
+        if worked or self._is_served(MODEL, name) or clean(name) in self._admitted[MODEL]:
+            return self.admit(MODEL, name)
+        return OTHER
 
     def _is_served(self, label: str, value: str) -> bool:
         return label == MODEL and value in self._served()

@@ -111,7 +111,8 @@ class RequestMetrics:
         answered = record.response_model
         if answered is None and record.requested_model is None and record.inference:
             answered = self._only_model(record.upstream)
-        model = self._guard.model(record.requested_model, answered)
+        worked = record.status_code is not None and record.status_code < 400
+        model = self._guard.model(record.requested_model, answered, worked=worked)
         labels = (record.operation, record.provider, model, record.tier, record.upstream or "")
         bundle = self._bundles.get(labels)
         if bundle is None:

@@ -8,7 +8,14 @@ from exporter.observe.observation import Look, Observation
 
 def observation(upstream: str | None) -> Observation:
     made = Observation.start(
-        now=0.0, wall=0.0, request_id="1", method="GET", path="/", query=b"", headers=[], look=Look()
+        now=0.0,
+        wall=0.0,
+        request_id="1",
+        method="POST",
+        path="/v1/chat/completions",
+        query=b"",
+        headers=[],
+        look=Look(),
     )
     if upstream is not None:
         made.route(upstream=upstream, provider="llama_cpp", tier="Q4")

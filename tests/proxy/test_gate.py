@@ -215,16 +215,16 @@ async def test_a_refusal_takes_no_room() -> None:
 
 def test_the_gate_itself() -> None:
     open_door = Gate(KeyRing([]), None)
-    assert open_door.check([], 10_000) is None
+    assert open_door.check("GET", [], 10_000) is None
     limited = Gate(KeyRing([]), 0)
-    refusal = limited.check([], 0)
+    refusal = limited.check("GET", [], 0)
     assert refusal is not None
     assert refusal.status == 503
     both = Gate(KeyRing([KEY]), 1)
-    first = both.check([], 5)
+    first = both.check("GET", [], 5)
     assert first is not None
     assert first.status == 401
-    assert both.check([(b"x-api-key", KEY.encode())], 0) is None
+    assert both.check("GET", [(b"x-api-key", KEY.encode())], 0) is None
 
 
 def test_what_goes_upstream_is_a_new_list() -> None:

@@ -11,7 +11,7 @@ from tests.telemetry.examples import record, request_metrics
 
 
 def overflow(guard: Guard) -> dict[str, float]:
-    return {series.labels[0]: series.value for series in guard.overflow.all()}
+    return {series.labels[0]: series.value for series in guard.overflow.all() if series.value}
 
 
 def test_values_are_admitted_until_there_is_no_room() -> None:
@@ -102,3 +102,23 @@ def test_ten_thousand_models_stay_within_bounds() -> None:
     assert len(models) == 101
     assert overflow(guard) == {"gen_ai_request_model": 10_100.0}
     assert grown < 64 * 1024, f"{grown} bytes kept, a name alone has {sys.getsizeof('m' * 106)}"
+
+
+def test_the_overflow_is_there_before_it_happens() -> None:
+    """A counter that begins with its first event hides that event from `rate()`."""
+    assert {series.labels: series.value for series in Guard().overflow.all()} == {
+        (MODEL,): 0.0,
+        (FINISH_REASON,): 0.0,
+        (ERROR_TYPE,): 0.0,
+    }
+
+
+def test_requests_that_did_not_work_take_no_room() -> None:
+    guard = Guard(lambda: {"real"}, limits={MODEL: 1})
+    for number in range(100):
+        assert guard.model(f"junk-{number}", None, worked=False) == "other"
+    assert guard.model("real", None, worked=False) == "real"
+    assert guard.model("wanted", None) == "wanted"
+    assert guard.model("wanted", None, worked=False) == "wanted"
+    assert guard.model("too much", None) == "other"
+    assert overflow(guard) == {MODEL: 1.0}

@@ -54,7 +54,6 @@ def test_nothing_sampled_yet_shows_ourselves_only() -> None:
     assert set(shown(Snapshot())) == {
         "llm_requests_in_flight",
         "llm_tier_models_configured",
-        "llm_tier_models_available",
         "llm_sidecar_build",
         "llm_sidecar_sink_errors",
         "llm_sidecar_parse_errors",
