@@ -11,7 +11,8 @@ READY  := $(VENV)/.ready
 
 help:
 	@echo "make demo    run a real llama.cpp engine with a tiny model behind the sidecar, with traffic, until Ctrl-C"
-	@echo "make test    everything that CI runs: check, then the tests"
+	@echo "             (DEMO='--duration 20' and the like pass options on; TEST= and BENCH= do for the others)"
+	@echo "make test    check, then the tests; installs the Debian packages that they use, where it may"
 	@echo "make check   formatting, lint, types, import rules, generated docs"
 	@echo "make bench   CPU and latency per request and per chunk, side by side with nginx"
 	@echo "make docs    write the generated pages of docs/ anew"

@@ -233,7 +233,7 @@ class _Sidecar:
 
 def _upstream(settings: UpstreamSettings) -> Upstream:
     return Upstream(
-        name=settings.label,
+        name=settings.name,
         url=httpx.URL(settings.url),
         tier=settings.tier,
         provider=settings.provider,
@@ -247,7 +247,7 @@ def _keys(keys: Sequence[SecretStr]) -> KeyRing:
 
 def _announce(settings: Settings, proxy_socket: socket.socket, admin_sockets: Sequence[socket.socket]) -> None:
     for upstream in settings.upstreams:
-        log.info("upstream", extra={"upstream": upstream.label, "url": upstream.url, "tier": upstream.tier})
+        log.info("upstream", extra={"upstream": upstream.name, "url": upstream.url, "tier": upstream.tier})
     log.info("listening", extra={"listener": "proxy", "url": listeners.url(proxy_socket)})
     for each in admin_sockets:
         log.info("listening", extra={"listener": "admin", "url": listeners.url(each)})

@@ -145,7 +145,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _check_config(arguments: argparse.Namespace) -> int:
     settings = _load(arguments)
-    names = ", ".join(upstream.label for upstream in settings.upstreams)
+    names = ", ".join(upstream.name for upstream in settings.upstreams)
     print(f"the settings are valid; upstreams: {names}")
     return 0
 

@@ -21,6 +21,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -77,8 +78,14 @@ def load(*, file: Path | None = None, overrides: Mapping[str, Any] | None = None
 
     try:
         return Loaded(**(overrides or {}))
+    except SettingsError as exc:
+        raise ConfigError(f"environment: {_first_line(exc)}") from None
     except ValidationError as exc:
         raise ConfigError(_explain(exc, file, overrides or {})) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def cache_directory() -> Path:
@@ -202,8 +209,8 @@ def to_toml(settings: Settings) -> str:
     """The settings in force as a TOML file that `load` understands; what is unset, and what is secret, as comments."""
     values = settings.model_dump(mode="json")
     lines: list[str] = []
-    for upstream, content in zip(settings.upstreams, values.pop("upstreams"), strict=True):
-        lines += ["[[upstreams]]", *_toml_lines(content | {"name": upstream.label}), ""]
+    for content in values.pop("upstreams"):
+        lines += ["[[upstreams]]", *_toml_lines(content), ""]
     for section, content in values.items():
         lines += _toml_section(section, content)
     return "\n".join(lines)

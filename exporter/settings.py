@@ -16,7 +16,7 @@ ENV_PREFIX = "LLAMA_EXPORTER_"
 
 LOOPBACK_HOSTS = frozenset(("localhost", "127.0.0.1", "::1"))
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bounds = Annotated[tuple[float, ...], NoDecode]
 
 
@@ -38,10 +38,19 @@ def _split_list(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def check_key(key: str) -> str:
+    """The key, if it can be sent in a header field. Raises ValueError, which does not quote it."""
+    if not key.strip():
+        raise ValueError("a key must not be empty")
+    if not key.isascii() or not key.isprintable():
+        raise ValueError("a key must be printable ASCII text")
+    return key
+
+
 def split_address(address: str) -> tuple[str, int]:
     """`HOST:PORT`, `[IPv6]:PORT` or `:PORT` (all interfaces) as host and port. Raises ValueError."""
     host, separator, port = address.rpartition(":")
-    if not separator or not port.isdigit() or int(port) > 65535:
+    if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{address!r} is not HOST:PORT")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -59,7 +68,9 @@ class UpstreamSettings(Section):
     """One llama-server."""
 
     name: str = Field(
-        default="", max_length=64, description="Label in metrics and errors; default: the host and port, or the tier."
+        default="",
+        max_length=64,
+        description="Label in metrics and errors; default: llama-server, llama-server-2 ... or the tier of `TIER=URL`.",
     )
     url: str = Field(description="`http://host:port`, with a path if the server has one.")
     tier: str = Field(
@@ -92,6 +103,8 @@ class UpstreamSettings(Section):
             raise ValueError("the port is not a number from 1 to 65535") from None
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
             raise ValueError("it must look like http://127.0.0.1:8080")
+        if not re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%\w+)?", parts.hostname):
+            raise ValueError("the host name is not one")
         if parts.username is not None or parts.password is not None:
             raise ValueError("put credentials into api_key, not into the URL")
         if parts.query or parts.fragment:
@@ -107,10 +120,17 @@ class UpstreamSettings(Section):
         here = parts.hostname in LOOPBACK_HOSTS and host in LOOPBACK_HOSTS | {"0.0.0.0", "::"}
         return (parts.port or (443 if parts.scheme == "https" else 80)) == port and (parts.hostname == host or here)
 
-    @property
-    def label(self) -> str:
-        """The name, or host and port of the URL."""
-        return self.name or urlsplit(self.url).netloc
+    @field_validator("api_key")
+    @classmethod
+    def _check_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_key(value.get_secret_value())
+        return value
+
+
+def default_name(number: int) -> str:
+    """The name of the first, second, ... upstream that was given none."""
+    return "llama-server" if number == 1 else f"llama-server-{number}"
 
 
 class ProxySettings(Section):
@@ -123,7 +143,7 @@ class ProxySettings(Section):
         description="Longest silence of an upstream, before or within its answer; then 504. Unset: wait for ever.",
     )
     shutdown_grace_seconds: float = Field(
-        default=30.0, ge=0, description="After SIGTERM, how long requests in flight may take to finish."
+        default=30.0, ge=0, le=86_400, description="After SIGTERM, how long requests in flight may take to finish."
     )
     max_in_flight: int | None = Field(
         default=None, ge=1, description="Requests served at once; more are refused with 503. Unset: no limit."
@@ -177,8 +197,8 @@ class AuthSettings(Section):
     @field_validator("api_keys", "proxy_api_keys")
     @classmethod
     def _check(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(not key.get_secret_value().strip() for key in value):
-            raise ValueError("a key must not be empty")
+        for key in value:
+            check_key(key.get_secret_value())
         return value
 
 
@@ -204,8 +224,11 @@ class BucketSettings(Section):
     @field_validator("*")
     @classmethod
     def _ascending(cls, value: Bounds | None) -> Bounds | None:
-        if value is not None and (not value or value[0] <= 0 or any(a >= b for a, b in pairwise(value))):
-            raise ValueError("bounds must be positive and ascending")
+        if value is None:
+            return None
+        rising = bool(value) and value[0] > 0 and all(low < high for low, high in pairwise(value))
+        if not rising or value[-1] == float("inf"):
+            raise ValueError("bounds must be positive, finite and ascending")
         return value
 
 
@@ -297,9 +320,18 @@ class Settings(BaseSettings):
             raise ValueError("write [[upstreams]], with two brackets: there can be several")
         return _split_list(value)
 
+    @field_validator("upstreams")
+    @classmethod
+    def _name(cls, value: tuple[UpstreamSettings, ...]) -> tuple[UpstreamSettings, ...]:
+        """An upstream without a name gets one that does not give its address away: clients see it in errors."""
+        return tuple(
+            upstream if upstream.name else upstream.model_copy(update={"name": default_name(number)})
+            for number, upstream in enumerate(value, 1)
+        )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        names = [upstream.label for upstream in self.upstreams]
+        names = [upstream.name for upstream in self.upstreams]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(

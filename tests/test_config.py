@@ -38,7 +38,7 @@ def test_defaults() -> None:
     settings = config.load()
     assert settings.proxy.listen == "127.0.0.1:8001"
     assert settings.admin.listen == ("127.0.0.1:9464",)
-    assert [upstream.label for upstream in settings.upstreams] == ["127.0.0.1:8080"]
+    assert [upstream.name for upstream in settings.upstreams] == ["llama-server"]
     assert settings.proxy.idle_timeout_seconds is None
 
 
@@ -66,10 +66,10 @@ def test_settings_are_frozen() -> None:
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("http://a:1", [("a:1", "http://a:1", "unknown")]),
+        ("http://a:1", [("llama-server", "http://a:1", "unknown")]),
         ("Q2=http://a:1, Q4=http://b:2/path", [("Q2", "http://a:1", "Q2"), ("Q4", "http://b:2/path", "Q4")]),
         ('[{"name": "x", "url": "https://c"}]', [("x", "https://c", "unknown")]),
-        ("http://[::1]:8080", [("[::1]:8080", "http://[::1]:8080", "unknown")]),
+        ("http://[::1]:8080", [("llama-server", "http://[::1]:8080", "unknown")]),
         ("http://a:1?x=y=z", None),
     ],
 )
@@ -80,7 +80,7 @@ def test_upstreams_as_text(
     if expected is None:
         assert "query" in refused()
     else:
-        assert [(each.label, each.url, each.tier) for each in config.load().upstreams] == expected
+        assert [(each.name, each.url, each.tier) for each in config.load().upstreams] == expected
 
 
 def test_names_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,18 @@ def test_names_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
             "[sampling]\ninterval_seconds = 0.1",
             "sampling.interval_seconds: Input should be greater than or equal to 0.5",
         ),
-        ("[metrics.buckets]\nttft = [3, 1]", "metrics.buckets.ttft: bounds must be positive and ascending"),
+        ("[metrics.buckets]\nttft = [3, 1]", "metrics.buckets.ttft: bounds must be positive, finite and ascending"),
+        ("[metrics.buckets]\nttft = [1, inf]", "metrics.buckets.ttft: bounds must be positive, finite and ascending"),
+        (
+            "[metrics.buckets]\nttft = [1, nan, 2]",
+            "metrics.buckets.ttft: bounds must be positive, finite and ascending",
+        ),
+        ('[[upstreams]]\nurl = "http://a..b:80"', "upstreams[1].url: the host name is not one"),
+        ('[[upstreams]]\nurl = "http://exa mple:80"', "upstreams[1].url: the host name is not one"),
+        (
+            '[[upstreams]]\nurl = "http://a"\napi_key = "geheim\\r\\nx"',
+            "upstreams[1].api_key: a key must be printable ASCII text",
+        ),
         ('[auth]\napi_keys = ["geheim", " "]', "auth.api_keys: a key must not be empty"),
         (
             '[[upstreams]]\nurl = "http://u:geheim@h"',
@@ -149,6 +160,7 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
             ":1",
             "environment: unknown setting LLAMA_EXPORTER_ADMIN__LISTN; did you mean LLAMA_EXPORTER_ADMIN__LISTEN?",
         ),
+        ("LLAMA_EXPORTER_PROXY", "abc", 'environment: error parsing value for field "proxy"'),
         ("LLAMA_EXPORTER_UPSTREAMS", "[{", "environment: LLAMA_EXPORTER_UPSTREAMS: upstreams: starts like a JSON list"),
     ],
 )
@@ -158,8 +170,8 @@ def test_mistakes_in_the_environment(name: str, value: str, expected: str, monke
 
 
 def test_two_of_one_name() -> None:
-    overrides: Mapping[str, Any] = {"upstreams": ["http://a:1", "http://a:1"]}
-    message = "upstreams: two are named 'a:1'; give each a `name` of its own, in an [[upstreams]] table"
+    overrides: Mapping[str, Any] = {"upstreams": ["Q4=http://a:1", "Q4=http://a:2"]}
+    message = "upstreams: two are named 'Q4'; give each a `name` of its own, in an [[upstreams]] table"
     assert refused(overrides=overrides) == message
 
 

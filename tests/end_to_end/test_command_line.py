@@ -87,7 +87,7 @@ def test_check_config_and_print_config_hide_secrets(tmp_path: Path) -> None:
     file = tmp_path / "again.toml"
     file.write_text(answer.stdout)
     again = run_cli("check-config", "--config", str(file))
-    assert (again.returncode, again.stdout) == (0, "the settings are valid; upstreams: 127.0.0.1:8080\n")
+    assert (again.returncode, again.stdout) == (0, "the settings are valid; upstreams: llama-server\n")
 
 
 def test_upstream_missing_at_start_is_no_error() -> None:
@@ -96,11 +96,11 @@ def test_upstream_missing_at_start_is_no_error() -> None:
         assert answer.status_code == 502
         error = answer.json()["error"]
         assert error["type"] == "upstream_unreachable"
-        assert error["message"] == "upstream '127.0.0.1:9' cannot be reached: connection refused"
+        assert error["message"] == "upstream 'llama-server' cannot be reached: connection refused"
         sidecar.wait_until(lambda: "reason" in httpx.get(f"{sidecar.admin}/-/ready").text)
         ready = httpx.get(f"{sidecar.admin}/-/ready")
         assert ready.status_code == 503
-        assert ready.json()["upstreams"]["127.0.0.1:9"]["state"] == "unreachable"
+        assert ready.json()["upstreams"]["llama-server"]["state"] == "unreachable"
 
 
 def test_sigterm_finishes_what_is_in_flight() -> None:
