@@ -172,7 +172,5 @@ def introduction(options: DemoOptions, engine_url: str) -> str:
 def conclusion(counts: TrafficCounts, seconds: float) -> str:
     """The closing line: what the clients saw."""
     results = ", ".join(f"{count} {result.value}" for result, count in counts.by_result().items())
-    return (
-        f"The clients sent {counts.total} requests in {seconds:.0f} s: {results or 'none was answered'} "
-        "(some were wrong on purpose, and some clients left)."
-    )
+    seen = f"{results} (some were wrong on purpose)" if results else "none was answered"
+    return f"The clients sent {counts.total} requests in {seconds:.0f} s: {seen}."

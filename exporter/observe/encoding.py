@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 
 _STEP_BYTES = 256 << 10
-_STEPS = 64
+_STEPS = 8
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 _RAW_WINDOW = -15
 
