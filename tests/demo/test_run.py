@@ -194,4 +194,7 @@ def test_conclusion_names_what_the_clients_saw() -> None:
     assert run.conclusion(counts, 0.4) == "The clients sent 0 requests in 0 s: none was answered."
     counts.counts.update({(Kind.CHAT, Result.COMPLETED): 3, (Kind.MODELS, Result.COMPLETED): 1})
     counts.counts[Kind.LEAVE_EARLY, Result.LEFT] = 2
-    assert run.conclusion(counts, 9.6) == "The clients sent 6 requests in 10 s: 4 completed, 2 left (some were wrong on purpose)."
+    assert (
+        run.conclusion(counts, 9.6)
+        == "The clients sent 6 requests in 10 s: 4 completed, 2 left (some were wrong on purpose)."
+    )
