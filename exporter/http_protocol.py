@@ -2,6 +2,7 @@
 
 - `scope["target"]` is the request target as it was sent, `scope["arrived"]` the monotonic time at which the head was
   complete: the application runs a turn of the event loop later, and that turn may be busy.
+- `scope["write"]` sends a piece of a response that has begun, at once and without a coroutine (`PieceWriter`).
 - A request that offers another protocol (`Upgrade: h2c`, as Java's HTTP client does with every first request) is an
   ordinary request: llhttp would stop at its head, and its body would never be read.
 - Trailers are no header fields: a client could slip credentials or a second `Host` past whoever looked at the head.
@@ -70,6 +71,7 @@ class TransparentProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         super().on_headers_complete()
         self._unfinished = [*self._open_cycles(), self.cycle]
+        self.scope["write"] = PieceWriter(self.cycle).write  # type: ignore[typeddict-unknown-key]
         self.scope["arrived"] = time.monotonic()  # type: ignore[typeddict-unknown-key]
         self.scope["target"] = self.url  # type: ignore[typeddict-unknown-key]
 
@@ -132,6 +134,29 @@ class TransparentProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+class PieceWriter:
+    """Writes pieces of one response's body, framed as uvicorn has begun to; the last one goes the ordinary way."""
+
+    __slots__ = ("_cycle", "_flow", "_transport")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._flow = cycle.flow
+        self._transport = cycle.transport
+
+    def write(self, piece: bytes) -> bool:
+        """Send a piece that is not empty and not the last. False: the client is too slow, wait before the next one."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.chunked_encoding:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        else:
+            cycle.expected_content_length -= len(piece)
+            self._transport.write(piece)
+        return not self._flow.write_paused
 
 
 class _HeadTooLongError(Exception):

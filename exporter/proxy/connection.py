@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
-from typing import Any, cast
+from typing import cast
 
 import httptools
 import httpx
 
 Headers = list[tuple[bytes, bytes]]
 
-Push = Callable[[bytes, bool], Any]
+Push = Callable[[bytes], bool]
 
 READ_HIGH_WATER = 256 * 1024
 """Bytes of an answer held for a slow client before we stop reading from the upstream."""
@@ -61,7 +61,6 @@ class Connection(asyncio.Protocol):
         "_loop",
         "_parser",
         "_push",
-        "_pushed",
         "_read_paused",
         "_reader",
         "_sent",
@@ -101,7 +100,6 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._buffered = 0
         self._push: Push | None = None
-        self._pushed: Any = None
         self._heard_at = 0.0
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
@@ -213,26 +211,25 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    async def pipe(self, push: Push, timeout: float | None) -> Any:  # noqa: ASYNC109
-        """Hand each further piece of the body, and whether it is the last, to `push` in the very call in which it
-        arrives.
+    async def pipe(self, push: Push, timeout: float | None) -> None:  # noqa: ASYNC109
+        """Hand each further piece of the body to `push` in the very call in which it arrives.
 
-        Returns when the answer is complete, when there are pieces to `read` first, or with what `push` returned when
-        that is not None. Raises as `head` does.
+        Returns when `push` returned False or failed, or when there is something to `read`: pieces, the failure, or the
+        end of the answer, whose last piece is never pushed. Raises as `head` does.
         """
         if self._chunks or self.drained:
-            return None
-        self._push, self._pushed = push, None
-        self._heard_at = self._loop.time()
+            return
+        self._start_pushing(push)
         try:
-            while True:
+            while self._push is not None and not self._chunks and not self.complete:
                 self._raise_failure()
                 await self._readable(timeout, since=self._heard_at)
-                self._raise_failure()
-                if self.complete or self._pushed is not None:
-                    return self._pushed
         finally:
             self._push = None
+
+    def _start_pushing(self, push: Push) -> None:
+        self._push = push
+        self._heard_at = self._loop.time()
 
     def _take(self) -> bytes:
         chunks = self._chunks
@@ -329,18 +326,22 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._keep_alive = False
             self._fail(httpx.RemoteProtocolError("sent what is not valid HTTP"))
-        if self._push is not None and self._chunks:
-            self._heard_at = self._loop.time()
-            try:
-                self._pushed = self._push(self._take(), self.complete)
-            except Exception as exc:
-                self._error = exc
-            if self._error is None and self._pushed is None and not self.complete:
-                return
-            self._push = None
+        if self._push is not None and self._chunks and not self.complete:
+            self._pass_on(self._push)
+            return
         if self._buffered > READ_HIGH_WATER and not self._read_paused and self._transport is not None:
             self._read_paused = True
             self._transport.pause_reading()
+        _wake(self._reader)
+
+    def _pass_on(self, push: Push) -> None:
+        self._heard_at = self._loop.time()
+        try:
+            if push(self._take()):
+                return
+        except Exception as exc:
+            self._error = exc
+        self._push = None
         _wake(self._reader)
 
     def eof_received(self) -> bool:

@@ -26,7 +26,7 @@ from exporter.proxy.client import Client, ClientGoneError, Receive
 from exporter.proxy.connection import DisconnectedError, StaleConnectionError
 from exporter.proxy.gate import Gate, Refusal
 from exporter.proxy.headers import Headers, end_to_end, find
-from exporter.proxy.relay import Relay, Send
+from exporter.proxy.relay import Relay, Send, Write
 from exporter.proxy.transport import AnswerStream, Exchange
 from exporter.record import Attempt, AttemptResult, Outcome, RequestRecord
 from exporter.routing.upstream import Upstream
@@ -179,7 +179,7 @@ class Forwarder:
         except UpstreamFailureError as failure:
             await self._refuse(send, account, failure.refusal)
             return failure.ending
-        return await self._relay(response, client, send, account, upstream)
+        return await self._relay(response, client, send=send, write=scope["write"], account=account, upstream=upstream)
 
     async def _attempt(
         self, scope: Scope, client: Client, upstream: Upstream, exchange: Exchange, observation: Observation
@@ -216,7 +216,14 @@ class Forwarder:
             exchange.fresh, exchange.reused, started, since = True, False, now, now
 
     async def _relay(
-        self, response: httpx.Response, client: Client, send: Send, account: Account, upstream: Upstream
+        self,
+        response: httpx.Response,
+        client: Client,
+        *,
+        send: Send,
+        write: Write,
+        account: Account,
+        upstream: Upstream,
     ) -> Ending:
         stream = cast(AnswerStream, response.stream)
         headers = answer_headers(response)
@@ -226,7 +233,7 @@ class Forwarder:
             client.watch_unread()
             account.answer(now, response.status_code, headers)
             observe = account.feed if self._recording else _look_away
-            await Relay(stream, send, observe, client.served, self._clock).run()
+            await Relay(stream, send=send, write=write, observe=observe, on_end=client.served, clock=self._clock).run()
         except httpx.TransportError as exc:
             # The head is out: returning without an end makes the server close the connection, which tells the client.
             failure = explain(exc, upstream)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import httpx
 
@@ -85,9 +85,9 @@ class AnswerStream(httpx.AsyncByteStream):
         """The next piece of the body; b"" at its end."""
         return await self._connection.read(self._timeout)
 
-    async def pipe(self, push: Push) -> Any:
+    async def pipe(self, push: Push) -> None:
         """Hand further pieces to `push` as they arrive; see `Connection.pipe`."""
-        return await self._connection.pipe(push, self._timeout)
+        await self._connection.pipe(push, self._timeout)
 
     async def aclose(self) -> None:
         """End the exchange. An answer that was not read to its end closes the connection, which cancels the work

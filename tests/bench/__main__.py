@@ -9,9 +9,10 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,13 @@ def start_targets(stack: ExitStack, home: Path, proxy_command: str, complaints: 
     return targets
 
 
-def measure(options: argparse.Namespace, targets: Sequence[Target], complaints: list[str]) -> Report:
-    """Run what was asked for."""
+def measure(
+    options: argparse.Namespace,
+    targets: Sequence[Target],
+    complaints: list[str],
+    fresh: Callable[[], AbstractContextManager[Target]],
+) -> Report:
+    """Run what was asked for; `fresh` starts another llama-exporter."""
     cases = select(options.only)
     load_before = os.getloadavg()[0]
     results = run_cases(cases, targets, options.rounds, options.seconds_per_case, tell)
@@ -108,7 +114,10 @@ def measure(options: argparse.Namespace, targets: Sequence[Target], complaints: 
     rows = summarise(cases, results)
     complaints += error_lines(rows)
     gap = measure_gap(ours, targets[0], tell) if ours is not None and wants_gap else None
-    memory = measure_memory(ours, tell) if ours is not None and wants_memory else None
+    memory = None
+    if ours is not None and wants_memory:
+        with fresh() as one_that_has_done_nothing_yet:
+            memory = measure_memory(one_that_has_done_nothing_yet, tell)
     return Report(rows, results, gap, memory, complaints, (load_before, os.getloadavg()[0]))
 
 
@@ -134,7 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     complaints: list[str] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as home, ExitStack() as stack:
         targets = start_targets(stack, Path(home), options.proxy_command, complaints)
-        report = measure(options, targets, complaints)
+        fresh = partial(start_ours, Path(home), targets[0].port, options.proxy_command)
+        report = measure(options, targets, complaints, fresh)
     print(report.text())
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.json is not None:

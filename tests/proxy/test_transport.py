@@ -314,17 +314,18 @@ async def test_a_server_that_takes_nothing_of_the_request_is_silent_too() -> Non
 async def test_a_failing_push_ends_the_exchange() -> None:
     """Whoever is handed the pieces may fail: the error reaches the one who waits, not the event loop."""
     go = asyncio.Event()
-    script = Answer(request_received, head(200, [("Content-Length", "4")]), b"ab", go, b"cd")
+    script = Answer(request_received, head(200, [("Content-Length", "6")]), b"ab", go, b"cd", hang)
     async with FakeServer(script) as server, UpstreamTransport() as transport:
         response = await transport.handle_async_request(request(server, Exchange(b"/", b"")))
         stream = response.stream
         assert isinstance(stream, AnswerStream)
         assert await stream.read() == b"ab"
 
-        def push(piece: bytes, at_end: bool) -> None:
-            raise ValueError(f"cannot take {piece!r}, {at_end}")
+        def push(piece: bytes) -> bool:
+            raise ValueError(f"cannot take {piece!r}")
 
         go.set()
-        with pytest.raises(ValueError, match=r"cannot take b'cd', True"):
-            await stream.pipe(push)
+        await stream.pipe(push)
+        with pytest.raises(ValueError, match=r"cannot take b'cd'"):
+            await stream.read()
         await stream.aclose()
