@@ -6,7 +6,8 @@
 - A request that offers another protocol (`Upgrade: h2c`, as Java's HTTP client does with every first request) is an
   ordinary request: llhttp would stop at its head, and its body would never be read.
 - Trailers are no header fields: a client could slip credentials or a second `Host` past whoever looked at the head.
-- A client that leaves is gone for each of its requests, not only for the newest.
+- A client that leaves is gone for each of its requests, not only for the newest, and `scope["on_leave"]` takes a
+  callback for it (None: no longer): nobody has to wait in `receive` for the sake of that alone.
 - A head that is too long, or takes too long, ends the connection.
 """
 
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httptools
@@ -33,10 +36,12 @@ class TransparentProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _unfinished: list[RequestResponseCycle]
+    _on_leave: dict[RequestResponseCycle, Callable[[], None]]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         self._unfinished = []
+        self._on_leave = {}
         super().connection_made(transport)
         self._start_head()
 
@@ -47,6 +52,9 @@ class TransparentProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
+        callbacks, self._on_leave = self._on_leave, {}
+        for callback in callbacks.values():
+            callback()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -71,6 +79,7 @@ class TransparentProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         super().on_headers_complete()
         self._unfinished = [*self._open_cycles(), self.cycle]
+        self.scope["on_leave"] = partial(self._set_on_leave, self.cycle)  # type: ignore[typeddict-unknown-key]
         self.scope["write"] = PieceWriter(self.cycle).write  # type: ignore[typeddict-unknown-key]
         self.scope["arrived"] = time.monotonic()  # type: ignore[typeddict-unknown-key]
         self.scope["target"] = self.url  # type: ignore[typeddict-unknown-key]
@@ -110,6 +119,14 @@ class TransparentProtocol(HttpToolsProtocol):
 
     def _open_cycles(self) -> list[RequestResponseCycle]:
         return [cycle for cycle in self._unfinished if not cycle.response_complete]
+
+    def _set_on_leave(self, cycle: RequestResponseCycle, callback: Callable[[], None] | None) -> None:
+        if callback is None:
+            self._on_leave.pop(cycle, None)
+        elif cycle.disconnected:
+            callback()
+        else:
+            self._on_leave[cycle] = callback
 
     def _refuse(self, status: str) -> None:
         """Answer what is no request. In or before another answer there is no place for that: then only close."""

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 
 from exporter.proxy.account import Account
-from exporter.tasks import spawn
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+OnLeave = Callable[[Callable[[], None] | None], None]
+"""Takes what is to be called when the client leaves; None takes it back."""
 
 
 class ClientGoneError(Exception):
@@ -20,41 +21,30 @@ class ClientGoneError(Exception):
 
 
 class Client(httpx.AsyncByteStream):
-    """Reads an ASGI request and cancels `task`, which serves it, when the client leaves.
+    """Reads a request, and cancels `task`, which serves it, when the client leaves before it was served."""
 
-    An ASGI server tells of a client's leaving only to those who call `receive`; so somebody does, from the first byte
-    of the
-    request until the answer is complete.
-    """
+    __slots__ = ("_account", "_clock", "_held", "_more", "_on_leave", "_receive", "_task", "complete_at", "gone")
 
-    __slots__ = (
-        "_account",
-        "_clock",
-        "_held",
-        "_more",
-        "_receive",
-        "_served",
-        "_task",
-        "_untouched",
-        "_watcher",
-        "complete_at",
-        "gone",
-    )
-
-    def __init__(self, receive: Receive, task: asyncio.Task[Any], account: Account, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        on_leave: OnLeave,
+        task: asyncio.Task[Any],
+        account: Account,
+        clock: Callable[[], float],
+    ) -> None:
         self._receive = receive
+        self._on_leave = on_leave
         self._task = task
         self._account = account
+        self._clock = clock
         self._held: list[bytes] = []
         self._more = True
-        self._untouched = True
-        self._served = False
-        self._watcher: asyncio.Task[None] | None = None
-        self._clock = clock
         self.complete_at: float | None = None
         """Monotonic time at which the whole request had come in."""
         self.gone = False
         """The client left before it was served."""
+        on_leave(self._leave)
 
     async def read(self, limit: int) -> bytes | None:
         """The whole body, when it is not longer than `limit` bytes; otherwise None, and iterating gives what was read
@@ -69,7 +59,6 @@ class Client(httpx.AsyncByteStream):
             self._held.append(chunk)
             if size > limit:
                 return None
-        self.watch()
         return self._held[0] if len(self._held) == 1 else b"".join(self._held)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -79,26 +68,12 @@ class Client(httpx.AsyncByteStream):
             yield chunk
         while self._more:
             yield await self._next()
-        self.watch()
-
-    def watch_unread(self) -> None:
-        """Watch a client whose body nobody has asked for, and nobody will."""
-        if self._untouched:
-            self._untouched = False
-            self.watch()
-
-    def watch(self) -> None:
-        """From now on, until `served`, cancel the serving task when the client leaves."""
-        self._watcher = spawn(self._watch(), name="watch client")
 
     def served(self) -> None:
         """The answer is complete, or given up: the client may leave."""
-        self._served = True
-        if self._watcher is not None:
-            self._watcher.cancel()
+        self._on_leave(None)
 
     async def _next(self) -> bytes:
-        self._untouched = False
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self.gone = True
@@ -112,9 +87,6 @@ class Client(httpx.AsyncByteStream):
             self._account.end_request()
         return chunk
 
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if not self._served:
-            self.gone = True
-            self._task.cancel()
+    def _leave(self) -> None:
+        self.gone = True
+        self._task.cancel()

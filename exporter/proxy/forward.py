@@ -139,7 +139,7 @@ class Forwarder:
         )
         account = Account(observation, self.parse_errors)
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        client = Client(receive, task, account, self._clock)
+        client = Client(receive, scope["on_leave"], task, account, self._clock)
         ending = BROKEN
         refusal = self._gate.check(scope["method"], scope["headers"], len(self._in_flight))
         self._in_flight.start(observation)
@@ -230,7 +230,6 @@ class Forwarder:
         try:
             now = self._clock()
             await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-            client.watch_unread()
             account.answer(now, response.status_code, headers)
             observe = account.feed if self._recording else _look_away
             await Relay(stream, send=send, write=write, observe=observe, on_end=client.served, clock=self._clock).run()
