@@ -12,7 +12,7 @@ from exporter.record import Outcome, RequestRecord
 
 
 def record() -> RequestRecord:
-    observation = Observation.start(
+    observation = Observation(
         now=0.0, wall=0.0, request_id="1", method="GET", path="/", query=b"", headers=[], look=Look()
     )
     return observation.finish(1.0, Outcome.CLIENT_GONE)

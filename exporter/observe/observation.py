@@ -123,31 +123,6 @@ class Observation:
         self._answered_stream = False
         self._finished = False
 
-    @classmethod
-    def start(
-        cls,
-        *,
-        now: float,
-        wall: float,
-        request_id: str,
-        method: str,
-        path: str,
-        query: bytes,
-        headers: Headers,
-        look: Look,
-    ) -> Observation:
-        """The head of a request has arrived. Header names are lower-case; `wall` is UTC seconds since the epoch."""
-        return cls(
-            now=now,
-            wall=wall,
-            request_id=request_id,
-            method=method,
-            path=path,
-            query=query,
-            headers=headers,
-            look=look,
-        )
-
     # What is known now
 
     @property

@@ -127,7 +127,7 @@ class Forwarder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        observation = Observation.start(
+        observation = Observation(
             now=scope["arrived"],
             wall=self._wall(),
             request_id=secrets.token_hex(8),

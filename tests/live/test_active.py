@@ -7,7 +7,7 @@ from exporter.observe.observation import Look, Observation
 
 
 def observation(upstream: str | None) -> Observation:
-    made = Observation.start(
+    made = Observation(
         now=0.0,
         wall=0.0,
         request_id="1",

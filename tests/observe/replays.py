@@ -91,7 +91,7 @@ def open_request(
     look: Look | None = None,
 ) -> Observation:
     """An observation whose request is complete."""
-    observation = Observation.start(
+    observation = Observation(
         now=STARTED,
         wall=1e9,
         request_id="0123456789abcdef",

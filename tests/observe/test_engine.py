@@ -64,7 +64,7 @@ def counters(client: httpx.Client) -> tuple[int, int]:
 def ask(client: httpx.Client, path: str, body: dict[str, Any], leave_after: int | None = None) -> RequestRecord:
     """One request, observed as the forwarder does it. `leave_after` content chunks the client leaves."""
     content = json.dumps(body).encode()
-    observation = Observation.start(
+    observation = Observation(
         now=0.0, wall=0.0, request_id="", method="POST", path=path, query=b"", headers=[], look=Look()
     )
     observation.feed_request(content)

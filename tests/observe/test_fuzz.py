@@ -43,7 +43,7 @@ def test_anything(
 ) -> None:
     method, path, query = head
     status, kind, encoding = answer
-    observation = Observation.start(
+    observation = Observation(
         now=0.0, wall=0.0, request_id="", method=method, path=path, query=b"model=" + query, look=LOOK,
         headers=[(b"content-type", kind), (b"content-encoding", encoding), (b"origin", query)],
     )  # fmt: skip

@@ -30,7 +30,7 @@ TIMINGS = {
 
 
 def test_identity_and_route() -> None:
-    observation = Observation.start(
+    observation = Observation(
         now=STARTED,
         wall=1.7e9,
         request_id="00000000deadbeef",
