@@ -132,8 +132,8 @@ def server(apps: Sequence[tuple[socket.socket, ASGIApp]], *, grace_seconds: floa
 async def serve(apps: Sequence[tuple[socket.socket, ASGIApp]], *, grace_seconds: float) -> None:
     """Serve until SIGTERM or SIGINT, then finish requests in flight for up to `grace_seconds`."""
     running = server(apps, grace_seconds=grace_seconds)
-    # uvicorn raises the signals that it caught once more when it is done, for whoever handled them before: nobody,
-    # here.
+    # uvicorn raises the signals that it caught once more when it is done, for whoever handled them
+    # before: nobody, here.
     for sig in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sig, lambda *_: None)
     await running.serve(sockets=[listener for listener, _ in apps])

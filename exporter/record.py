@@ -1,10 +1,8 @@
 """The frozen account of one finished request, and the glossary of every field in it.
 
 `observe.Observation` builds exactly one `RequestRecord` per request, whatever became of the request; the sinks
-(metrics,
-read-models, store) receive it through `fanout`. Unknown is `None`, never 0 and never an empty string. Durations come
-from
-the monotonic clock and are seconds; the one timestamp is UTC wall time, in seconds since the epoch.
+(metrics, read-models, store) receive it through `fanout`. Unknown is `None`, never 0 and never an empty string.
+Durations come from the monotonic clock and are seconds; the one timestamp is UTC wall time, in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -170,8 +168,8 @@ class RequestRecord:
     # Times
     overhead_seconds: float | None
     """Time that the sidecar itself added before the upstream had the request: from the complete head (and as much of
-    the
-    body as is held back) to the first byte written upstream, connecting excluded. None when no upstream was reached."""
+    the body as is held back) to the first byte written upstream, connecting excluded. None when no upstream was
+    reached."""
     first_byte_seconds: float | None
     """From the start to the response headers of the upstream."""
     ttft_seconds: float | None

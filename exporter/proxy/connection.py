@@ -30,8 +30,7 @@ CONTINUE_SECONDS = 0.5
 
 STALE_SECONDS = 1.0
 """A server that retires a connection does so at once. One that closes it later may have worked on the request, which
-then must
-not be sent a second time (RFC 9110, 9.2.2)."""
+then must not be sent a second time (RFC 9110, 9.2.2)."""
 
 
 class StaleConnectionError(httpx.RemoteProtocolError):
@@ -191,8 +190,8 @@ class Connection(asyncio.Protocol):
     async def head(self, timeout: float | None) -> None:  # noqa: ASYNC109 - a timer per wait only where a limit is set
         """Wait for the head of the final answer.
 
-        Raises StaleConnectionError, httpx.RemoteProtocolError, httpx.ReadError, httpx.ReadTimeout (`timeout` seconds
-        of silence).
+        Raises StaleConnectionError, httpx.RemoteProtocolError, httpx.ReadError, httpx.ReadTimeout (`timeout` seconds of
+        silence).
         """
         while not self.status:
             self._raise_failure()

@@ -1,8 +1,7 @@
 """The traffic path: takes a request from a client, has an upstream answer it, and relays the answer byte for byte.
 
-`Forwarder` is the bare ASGI application behind the proxy listener. It owns each request's Observation and emits
-exactly one
-RequestRecord per request, whatever becomes of it; who reads the records it does not know.
+`Forwarder` is the bare ASGI application behind the proxy listener. It owns each request's Observation and emits exactly
+one RequestRecord per request, whatever becomes of it; who reads the records it does not know.
 """
 
 from __future__ import annotations
@@ -93,8 +92,7 @@ class Forwarder:
     alone.
 
     `choose` gives candidates for an observed request, best first; `emit` receives the records. With `recording` off,
-    traffic
-    flows and nothing is observed.
+    traffic flows and nothing is observed.
     """
 
     def __init__(

@@ -1,5 +1,4 @@
-"""Which header fields pass the proxy: all, in order and with repeats, but for those that concern one connection
-only."""
+"""Which header fields pass: all, in order and with repeats, but for those that concern one connection only."""
 
 from __future__ import annotations
 
@@ -37,9 +36,8 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return kept
 
 
-# Options of `Connection` that name no header field, or one that is dropped anyway. A client cannot make us drop what
-# frames
-# the message or says where it goes.
+# Options of `Connection` that name no header field, or one that is dropped anyway. A client cannot make us drop
+# what frames the message or says where it goes.
 _ORDINARY = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b"host", b"content-length", b"authorization", b""))
 
 

@@ -1,9 +1,8 @@
 """Carries the body of one answer to the client, each piece in the very call in which it arrives.
 
 Waking a task for every streamed token costs a turn of the event loop, which is more than everything else that we do
-with
-it. So a piece is written from within the upstream connection's `data_received`, and the serving task sleeps until the
-answer ends, breaks off, or the client is too slow.
+with it. So a piece is written from within the upstream connection's `data_received`, and the serving task sleeps until
+the answer ends, breaks off, or the client is too slow.
 """
 
 from __future__ import annotations

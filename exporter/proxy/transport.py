@@ -2,10 +2,8 @@
 connections.
 
 `forward.Forwarder` calls it through httpx's one-method seam (`handle_async_request`), where the OpenTelemetry
-instrumentation of
-httpx hooks in as well. It relays: the raw request target and the header fields go out as given, the body comes back
-undecoded.
-docs/architecture.md says why this is not a general-purpose client.
+instrumentation of httpx hooks in as well. It relays: the raw request target and the header fields go out as given, the
+body comes back undecoded. docs/architecture.md says why this is not a general-purpose client.
 """
 
 from __future__ import annotations
@@ -101,8 +99,8 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
     """Sends requests to upstreams over pooled connections, newest first.
 
     Raises `httpx.ConnectTimeout`, `ConnectError`, `StaleConnectionError`, `httpx.RemoteProtocolError`,
-    `httpx.ReadError`,
-    `httpx.ReadTimeout`. `request.extensions` holds `exchange` (required) and httpx's `timeout` (`connect`, `read`).
+    `httpx.ReadError`, `httpx.ReadTimeout`. `request.extensions` holds `exchange` (required) and httpx's `timeout`
+    (`connect`, `read`).
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,5 +1,4 @@
-"""The order in which upstreams are considered for a request: a pure function of what was asked for and what is
-served."""
+"""The order in which upstreams are considered: a pure function of what is asked for, what is served, who is well."""
 
 from __future__ import annotations
 

@@ -63,8 +63,7 @@ def test_tokens_equal_the_servers_own(sidecar: Sidecar, own_engine: Engine) -> N
 
 
 def test_tokens_of_messages_streams(sidecar: Sidecar, own_engine: Engine) -> None:
-    """The server now and then leaves `message_start` out, and with it the input tokens: those streams are not
-    observed."""
+    """The server now and then leaves `message_start` out, and with it the input tokens of that stream."""
     before = engine_tokens(own_engine)
     views = play(sidecar, {Kind.MESSAGES_STREAM}, 30)
     after = engine_tokens(own_engine)
