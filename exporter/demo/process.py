@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ POLL_SECONDS = 0.01
 LAST_WORDS_LINES = 3
 
 
-class Child:
+class Child(ABC):
     """One server in a process of its own, to be used with `with` or `async with`: ready inside, gone after."""
 
     start_limit_seconds = 30.0
@@ -68,9 +69,9 @@ class Child:
         said = [line.strip() for line in self.output() if line.strip()]
         return "; ".join(said[-LAST_WORDS_LINES:]) or "it said nothing"
 
+    @abstractmethod
     def ready(self) -> bool:
         """Whether it serves. Asked again and again while it starts."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start the process and wait until it serves. Raises StartupError, with its last words, when it does not."""

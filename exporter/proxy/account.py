@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from exporter.observe.observation import Observation
 from exporter.record import Outcome, RequestRecord
@@ -27,27 +28,15 @@ class Account:
 
     def feed_request(self, piece: bytes) -> None:
         """A part of the request's body has come in."""
-        if not self._blind:
-            try:
-                self.observation.feed_request(piece)
-            except Exception:
-                self._give_up()
+        self._try(self.observation.feed_request, piece)
 
     def end_request(self) -> None:
         """The request's body is complete."""
-        if not self._blind:
-            try:
-                self.observation.end_request()
-            except Exception:
-                self._give_up()
+        self._try(self.observation.end_request)
 
     def answer(self, now: float, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """The head of an answer has gone out."""
-        if not self._blind:
-            try:
-                self.observation.answer(now, status, headers)
-            except Exception:
-                self._give_up()
+        self._try(self.observation.answer, now, status, headers)
 
     def feed(self, now: float, piece: bytes) -> None:
         """A piece of the answer, which came in at `now`, has gone out. Once per streamed token."""
@@ -68,6 +57,13 @@ class Account:
             self._give_up()
         if observation.parse_errors:
             self._errors[observation.dialect] += observation.parse_errors
+
+    def _try(self, step: Callable[..., None], *arguments: Any) -> None:
+        if not self._blind:
+            try:
+                step(*arguments)
+            except Exception:
+                self._give_up()
 
     def _give_up(self) -> None:
         self._blind = True
