@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from exporter import __version__, listeners, logs
 from exporter.api import admin, exposition, health, index
 from exporter.api.views import Views
+from exporter.asgi import ASGIApp
 from exporter.fanout import Fanout
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
@@ -81,6 +82,10 @@ class _Sidecar:
         self.supervisor = Supervisor()
         self.active = ActiveRequests()
         self.upstream_log = UpstreamLog()
+        self.served: dict[str, frozenset[str]] = {}
+        """The model names that each upstream answers to, as far as it was sampled."""
+        self.served_models: frozenset[str] = frozenset()
+        """Those of all upstreams together."""
         self.polls = httpx.AsyncClient(trust_env=False)
         self.sampler = Sampler(
             self.collectors(), interval_seconds=settings.sampling.interval_seconds, on_sample=self.note_sample
@@ -91,7 +96,9 @@ class _Sidecar:
             FINISH_REASON: settings.metrics.max_label_values,
             ERROR_TYPE: settings.metrics.max_label_values,
         }
-        self.metrics = RequestMetrics(Guard(self.served_models, limits=limits), buckets, only_model=self.only_model)
+        self.metrics = RequestMetrics(
+            Guard(lambda: self.served_models, limits=limits), buckets, only_model=self.only_model
+        )
         self.fanout = Fanout(self.sinks())
         self.lag = EventLoopLag(buckets.event_loop_lag)
         self.transport = UpstreamTransport()
@@ -170,7 +177,7 @@ class _Sidecar:
         _announce(self.settings, proxy_socket, admin_sockets)
         gc.collect()
         gc.freeze()  # what was loaded stays: the collector need not look through it again and again
-        apps: list[tuple[socket.socket, listeners.ASGIApp]] = [(proxy_socket, self.forwarder)]
+        apps: list[tuple[socket.socket, ASGIApp]] = [(proxy_socket, self.forwarder)]
         apps += [(each, self.admin) for each in admin_sockets]
         try:
             await listeners.serve(apps, grace_seconds=self.settings.proxy.shutdown_grace_seconds)
@@ -184,6 +191,8 @@ class _Sidecar:
     def note_sample(self, part: Part) -> None:
         """A collector has looked."""
         if isinstance(part, LlamaServerSnapshot):
+            self.served[part.upstream] = frozenset(name for model in part.models for name in (model.id, *model.aliases))
+            self.served_models = frozenset().union(*self.served.values())
             self.metrics.observe_health(part)
             self.upstream_log.note(part)
 
@@ -196,23 +205,12 @@ class _Sidecar:
         requested = observation.requested_model
         servers = self.sampler.latest.servers
         down = frozenset(name for name, server in servers.items() if not server.up)
-        return candidates(self.upstreams, requested and public_name(requested), self.served_by_upstream(), down)
-
-    def served_by_upstream(self) -> dict[str, frozenset[str]]:
-        """The model names that each upstream answers to, as far as it was sampled."""
-        return {
-            name: frozenset(alias for model in server.models for alias in (model.id, *model.aliases))
-            for name, server in self.sampler.latest.servers.items()
-        }
+        return candidates(self.upstreams, requested and public_name(requested), self.served, down)
 
     def only_model(self, upstream: str | None) -> str | None:
         """The model of an upstream that has one and no more: what a request means that names none."""
         server = self.sampler.latest.servers.get(upstream or "")
         return server.models[0].id if server is not None and len(server.models) == 1 else None
-
-    def served_models(self) -> frozenset[str]:
-        """The model names that some upstream answers to."""
-        return frozenset().union(*self.served_by_upstream().values())
 
     def in_flight(self) -> list[tuple[str, str | None, int]]:
         """Requests being served by tier and upstream."""

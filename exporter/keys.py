@@ -14,6 +14,11 @@ CREDENTIAL_FIELDS = frozenset((b"authorization", b"x-api-key"))
 """Header fields that carry credentials."""
 
 
+KEY_WANTED = "a valid API key is required, as `Authorization: Bearer KEY` or `x-api-key: KEY`"
+CHALLENGE = 'Bearer realm="llama-exporter"'
+"""Value of `WWW-Authenticate` in a 401 (RFC 9110, 11.6.1)."""
+
+
 class KeyRing:
     """The accepted keys; false when there are none, which means open."""
 

@@ -15,20 +15,17 @@ import math
 import resource
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
+from exporter.asgi import ASGIApp, Receive, Scope, Send
 from exporter.errors import StartupError
 from exporter.http_protocol import TransparentProtocol
 from exporter.settings import split_address
 
 log = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-ASGIApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 BACKLOG = 4096
 
@@ -48,12 +45,13 @@ def bind(address: str, setting: str) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as exc:
         listener.close()
-        raise StartupError(f"{setting}: {address}: {_explain(exc)}") from None
+        raise StartupError(f"{setting}: {address}: {explain(exc)}") from None
     listener.setblocking(False)
     return listener
 
 
-def _explain(error: OSError) -> str:
+def explain(error: OSError) -> str:
+    """Why nobody can listen there, in words for the operator."""
     match error.errno:
         case errno.EADDRINUSE:
             return "the port is in use by another process"
@@ -90,9 +88,7 @@ class Dispatcher:
     def __init__(self, by_port: Mapping[int, ASGIApp]) -> None:
         self._by_port = dict(by_port)
 
-    async def __call__(
-        self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         await self._by_port[scope["server"][1]](scope, receive, send)
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 ENV_PREFIX = "LLAMA_EXPORTER_"
@@ -17,7 +17,6 @@ ENV_PREFIX = "LLAMA_EXPORTER_"
 LOOPBACK_HOSTS = frozenset(("localhost", "127.0.0.1", "::1"))
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Bounds = Annotated[tuple[float, ...], NoDecode]
 
 
 class Section(BaseModel):
@@ -36,6 +35,12 @@ def _split_list(value: Any) -> Any:
         except ValueError:
             raise ValueError("starts like a JSON list, but is none") from None
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+LISTED = (NoDecode, BeforeValidator(_split_list))
+"""Makes a setting of several values understand `a, b` and JSON; what to write behind its type in `Annotated`."""
+
+Bounds = Annotated[tuple[float, ...], *LISTED]
 
 
 def check_key(key: str) -> str:
@@ -164,14 +169,9 @@ class ProxySettings(Section):
 class AdminSettings(Section):
     """The listener for Prometheus, dashboards and people."""
 
-    listen: Annotated[tuple[str, ...], NoDecode] = Field(
+    listen: Annotated[tuple[str, ...], *LISTED] = Field(
         default=("127.0.0.1:9464",), min_length=1, description="One or more `HOST:PORT`."
     )
-
-    @field_validator("listen", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return _split_list(value)
 
     @field_validator("listen")
     @classmethod
@@ -182,17 +182,12 @@ class AdminSettings(Section):
 class AuthSettings(Section):
     """API keys. Unset means open."""
 
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+    api_keys: Annotated[tuple[SecretStr, ...], *LISTED] = Field(
         default=(), description="Demanded on the admin listener, but for `/-/healthy`. `PROXY_API_KEY` means this one."
     )
-    proxy_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+    proxy_api_keys: Annotated[tuple[SecretStr, ...], *LISTED] = Field(
         default=(), description="Demanded on the proxy listener; not passed on to llama-server."
     )
-
-    @field_validator("api_keys", "proxy_api_keys", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return _split_list(value)
 
     @field_validator("api_keys", "proxy_api_keys")
     @classmethod
@@ -215,11 +210,6 @@ class BucketSettings(Section):
     tokens: Bounds | None = Field(default=None, description="Tokens of one request.")
     overhead: Bounds | None = Field(default=None, description="Seconds that the sidecar itself adds.")
     health_check: Bounds | None = Field(default=None, description="Seconds of a health check.")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return _split_list(value)
 
     @field_validator("*")
     @classmethod

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,10 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from exporter.keys import KeyRing
-
-Scope = MutableMapping[str, Any]
-ASGIApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+from exporter.asgi import ASGIApp, Receive, Scope, Send
+from exporter.keys import CHALLENGE, KEY_WANTED, KeyRing
 
 OPEN_PATHS = frozenset(("/-/healthy",))
 """Answered without a key: an orchestrator's probe has none, and learns nothing but that we run."""
@@ -28,15 +25,13 @@ class KeyCheck:
         self._app = app
         self._keys = keys
 
-    async def __call__(
-        self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._keys.admits(scope["headers"]):
             await self._app(scope, receive, send)
             return
-        refusal = error(401, "a valid API key is required, as `Authorization: Bearer KEY` or `x-api-key: KEY`")
-        refusal.headers["www-authenticate"] = 'Bearer realm="llama-exporter"'
+        refusal = error(401, KEY_WANTED)
+        refusal.headers["www-authenticate"] = CHALLENGE
         await refusal(scope, receive, send)
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 import socket
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exporter import listeners
 from exporter.demo.engine import Engine, EngineOptions
 from exporter.demo.model import DEFAULT_SEED, cached_model, extra
 from exporter.demo.process import Child
@@ -131,8 +131,7 @@ def check_free(address: Address) -> None:
     try:
         socket.create_server((address.host, address.port), family=family).close()
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        reason = "the port is in use by another process" if taken else (error.strerror or str(error)).lower()
+        reason = listeners.explain(error)
         raise StartupError(f"{address.text}: {reason}; see --proxy-listen and --admin-listen") from None
 
 

@@ -5,7 +5,6 @@ No I/O and no clock: bytes and times come in, facts go out. What cannot be under
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.model_name import public_name
@@ -14,11 +13,9 @@ from exporter.observe.clock import ContentClock
 from exporter.observe.documents import TEXT_LIMIT, Document
 from exporter.observe.endpoints import find_endpoint
 from exporter.observe.facts import Facts
-from exporter.observe.reader import Reader, open_reader
+from exporter.observe.reader import Headers, Reader, open_reader
 from exporter.observe.request import RequestBody, find_origin, query_model, read_body
 from exporter.record import Attempt, AttemptResult, Outcome, RequestRecord
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)

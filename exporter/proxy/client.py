@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 
+from exporter.asgi import Receive
 from exporter.proxy.account import Account
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 OnLeave = Callable[[Callable[[], None] | None], None]
 """Takes what is to be called when the client leaves; None takes it back."""
 

@@ -13,7 +13,7 @@ from typing import cast
 import httptools
 import httpx
 
-Headers = list[tuple[bytes, bytes]]
+from exporter.proxy.headers import Headers
 
 Push = Callable[[bytes], bool]
 

@@ -12,27 +12,26 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import httpx
 
+from exporter.asgi import Receive, Scope, Send
 from exporter.observe.dialects import DIALECTS
 from exporter.observe.observation import Look, Observation
 from exporter.proxy.account import Account
-from exporter.proxy.client import Client, ClientGoneError, Receive
+from exporter.proxy.client import Client, ClientGoneError
 from exporter.proxy.connection import DisconnectedError, StaleConnectionError
 from exporter.proxy.gate import Gate, Refusal
 from exporter.proxy.headers import Headers, end_to_end, find
-from exporter.proxy.relay import Relay, Send, Write
+from exporter.proxy.relay import Relay, Write
 from exporter.proxy.transport import AnswerStream, Exchange
 from exporter.record import Attempt, AttemptResult, Outcome, RequestRecord
 from exporter.routing.upstream import Upstream
 
 log = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
 
 
 class InFlight(Protocol):

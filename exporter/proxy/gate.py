@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.keys import CREDENTIAL_FIELDS, KeyRing
+from exporter.keys import CHALLENGE, CREDENTIAL_FIELDS, KEY_WANTED, KeyRing
 from exporter.proxy.headers import Headers
 
 
@@ -32,8 +32,8 @@ class Gate:
             return Refusal(
                 401,
                 "authentication_error",
-                "a valid API key is required, as `Authorization: Bearer KEY` or `x-api-key: KEY`",
-                ((b"www-authenticate", b'Bearer realm="llama-exporter"'),),
+                KEY_WANTED,
+                ((b"www-authenticate", CHALLENGE.encode()),),
             )
         if self._max_in_flight is not None and in_flight >= self._max_in_flight:
             return Refusal(

@@ -7,12 +7,11 @@ the answer ends, breaks off, or the client is too slow.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from exporter.proxy.client import Message
+from exporter.asgi import Send
 from exporter.proxy.transport import AnswerStream
 
-Send = Callable[[Message], Awaitable[None]]
 Write = Callable[[bytes], bool]
 """Sends a piece at once; False when the client cannot take more for now."""
 

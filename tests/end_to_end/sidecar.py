@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from typing import Any, Self
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config import environment_without_settings
 
 Labels = Mapping[str, str]
 
@@ -34,9 +35,8 @@ class Sidecar:
             command += ["--proxy-listen", "127.0.0.1:0"]
         if "--admin-listen" not in self._arguments:
             command += ["--admin-listen", "127.0.0.1:0"]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_EXPORTER_")}
         self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**inherited, **self._environment}
+            command, stderr=subprocess.PIPE, text=True, env={**environment_without_settings(), **self._environment}
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -112,7 +112,11 @@ class Metrics:
 def run_cli(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `llama-exporter` to its end."""
     command: Sequence[str] = [sys.executable, "-m", "exporter", *arguments]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_EXPORTER_")}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={**inherited, **(environment or {})}
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**environment_without_settings(), **(environment or {})},
     )
