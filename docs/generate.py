@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 CONFIGURATION_HEAD = """\
 # Configuration
 
-Generated from `exporter/settings.py` by `make docs`; do not edit.
+Generated from `exporter/settings/` by `make docs`; do not edit.
 
 Sources, later ones win: defaults, the TOML file (`--config FILE`), the environment, the command line. An unknown
 setting is an error that names the nearest known one. `llama-exporter check-config` says whether the settings are

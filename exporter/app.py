@@ -25,21 +25,24 @@ from exporter.asgi import ASGIApp
 from exporter.fanout import Fanout
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
-from exporter.model_name import public_name
-from exporter.observe.observation import Look, Observation
+from exporter.observe.observation import Look
 from exporter.proxy.forward import Forwarder, Limits
 from exporter.proxy.gate import Gate
 from exporter.proxy.transport import UpstreamTransport
 from exporter.record import Sink
-from exporter.routing.choice import candidates
+from exporter.routing.backend import Backend
+from exporter.routing.fleet import Fleet, Sight
+from exporter.routing.health import CheckState
+from exporter.routing.tiers import tier_of
 from exporter.routing.upstream import Upstream
 from exporter.settings import Settings, UpstreamSettings
+from exporter.settings.routing import UNKNOWN_TIER
 from exporter.system.amd import AmdCollector
 from exporter.system.host import HostCollector
 from exporter.system.llama_server import LlamaServerCollector
 from exporter.system.nvidia import NvidiaCollector
 from exporter.system.sampler import AsyncCollector, BlockingCollector, Part, Sampler
-from exporter.system.snapshot import LlamaServerSnapshot
+from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState
 from exporter.system.upstream_log import UpstreamLog
 from exporter.tasks import Supervisor
 from exporter.telemetry.buckets import Buckets
@@ -82,10 +85,7 @@ class _Sidecar:
         self.supervisor = Supervisor()
         self.active = ActiveRequests()
         self.upstream_log = UpstreamLog()
-        self.served: dict[str, frozenset[str]] = {}
-        """The model names that each upstream answers to, as far as it was sampled."""
-        self.served_models: frozenset[str] = frozenset()
-        """Those of all upstreams together."""
+        self.fleet = Fleet(self.upstreams, settings.routing, checked=settings.sampling.llama_server)
         self.polls = httpx.AsyncClient(trust_env=False)
         self.sampler = Sampler(
             self.collectors(), interval_seconds=settings.sampling.interval_seconds, on_sample=self.note_sample
@@ -97,13 +97,16 @@ class _Sidecar:
             ERROR_TYPE: settings.metrics.max_label_values,
         }
         self.metrics = RequestMetrics(
-            Guard(lambda: self.served_models, limits=limits), buckets, only_model=self.only_model
+            Guard(lambda: self.fleet.layout.by_name, limits=limits),
+            buckets,
+            only_model=self.only_model,
+            tiers=self.fleet.tiers,
         )
         self.fanout = Fanout(self.sinks())
         self.lag = EventLoopLag(buckets.event_loop_lag)
         self.transport = UpstreamTransport()
         self.forwarder = Forwarder(
-            choose=self.choose,
+            fleet=self.fleet,
             transport=self.transport,
             emit=self.fanout.emit,
             in_flight=self.active,
@@ -119,6 +122,7 @@ class _Sidecar:
                 client_name_header=settings.proxy.client_name_header.lower().encode(),
             ),
             recording=settings.metrics.enabled,
+            routing_headers=settings.routing.response_headers,
         )
         self.exposition = Exposition(self.metrics, SnapshotFamilies(self.sources()), self.lag)
         views = Views(
@@ -144,10 +148,11 @@ class _Sidecar:
             for each in self.upstreams:
                 yield LlamaServerCollector(
                     each.name,
-                    each.tier,
+                    partial(_tier, each.tier),
                     str(each.url),
                     self.polls,
                     api_key=each.api_key,
+                    interval_seconds=self.settings.routing.health_interval_seconds,
                     last_activity=partial(self.last_request_at, each.name),
                 )
 
@@ -191,21 +196,12 @@ class _Sidecar:
     def note_sample(self, part: Part) -> None:
         """A collector has looked."""
         if isinstance(part, LlamaServerSnapshot):
-            self.served[part.upstream] = frozenset(name for model in part.models for name in (model.id, *model.aliases))
-            self.served_models = frozenset().union(*self.served.values())
+            upstream = next(each for each in self.upstreams if each.name == part.upstream)
+            self.fleet.see(part.upstream, _sight(upstream, part))
             self.metrics.observe_health(part)
             self.upstream_log.note(part)
 
     # Views that join several parts
-
-    def choose(self, observation: Observation) -> Sequence[Upstream]:
-        """Upstreams for a request, best first."""
-        if len(self.upstreams) == 1:
-            return self.upstreams
-        requested = observation.requested_model
-        servers = self.sampler.latest.servers
-        down = frozenset(name for name, server in servers.items() if not server.up)
-        return candidates(self.upstreams, requested and public_name(requested), self.served, down)
 
     def only_model(self, upstream: str | None) -> str | None:
         """The model of an upstream that has one and no more: what a request means that names none."""
@@ -218,11 +214,7 @@ class _Sidecar:
 
     def configured_models(self) -> dict[str, int]:
         """Models by tier: those that an upstream lists, and one for an upstream that has not been heard of yet."""
-        counts: Counter[str] = Counter()
-        for upstream in self.upstreams:
-            server = self.sampler.latest.servers.get(upstream.name)
-            counts[upstream.tier] += max(1, len(server.models)) if server else 1
-        return counts
+        return Counter(backend.tier for backend in self.fleet.layout.backends)
 
     def last_request_at(self, upstream: str) -> float | None:
         """Monotonic time at which an upstream last worked for a client."""
@@ -235,7 +227,42 @@ def _upstream(settings: UpstreamSettings) -> Upstream:
         url=httpx.URL(settings.url),
         tier=settings.tier,
         provider=settings.provider,
+        models=frozenset(settings.models),
+        weight=settings.weight,
         api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+    )
+
+
+def _tier(configured: str | None, quantization: str | None) -> str:
+    return configured or tier_of(quantization) or UNKNOWN_TIER
+
+
+STATES = {ServerState.READY: CheckState.UP, ServerState.LOADING: CheckState.LOADING}
+LOADED = frozenset((ModelState.LOADED, ModelState.SLEEPING))
+
+
+def _sight(upstream: Upstream, server: LlamaServerSnapshot) -> Sight:
+    """What a sample of a server means for routing."""
+    several = server.router or len(server.models) > 1
+    backends = tuple(_backend(upstream, model, several=several) for model in server.models)
+    return Sight(STATES.get(server.state, CheckState.DOWN), several, backends)
+
+
+def _backend(upstream: Upstream, model: ModelSnapshot, *, several: bool) -> Backend:
+    """Where there are several models, each must be asked for by its own name; a single one answers to any."""
+    return Backend(
+        id=f"{upstream.name}/{model.id}" if several else upstream.name,
+        upstream=upstream,
+        tier=model.tier,
+        names=frozenset((model.id, *model.aliases)) | (frozenset() if several else upstream.models),
+        routed_model=(model.routed_name or model.id) if several else None,
+        slots=model.total_slots,
+        context_size=model.context_size,
+        vision=model.vision,
+        audio=model.audio,
+        tools=model.tools,
+        loaded=model.state in LOADED or not several,
+        asleep=model.state is ModelState.SLEEPING,
     )
 
 

@@ -51,12 +51,18 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser(
         "demo",
-        help="run a real llama.cpp engine with a tiny model behind the sidecar, with traffic",
+        help="run three real llama.cpp engines with tiny models behind the sidecar, with traffic",
         formatter_class=_formatter,
     )
     demo.add_argument("--duration", type=_positive, metavar="S", help="end after so many seconds (default: at Ctrl-C)")
     demo.add_argument("--proxy-listen", metavar="H:P", default="127.0.0.1:8001", help="default: %(default)s")
     demo.add_argument("--admin-listen", metavar="H:P", default="127.0.0.1:9464", help="default: %(default)s")
+    demo.add_argument(
+        "--outage",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="kill one engine now and then, and start it again (default: %(default)s)",
+    )
     demo.set_defaults(command=_demo)
 
     check = commands.add_parser(
@@ -140,7 +146,13 @@ def _demo(arguments: argparse.Namespace) -> int:
             split_address(getattr(arguments, option))
         except ValueError as exc:
             raise StartupError(f"--{option.replace('_', '-')}: {exc}") from None
-    return demo(arguments.duration, arguments.proxy_listen, arguments.admin_listen, config.cache_directory())
+    return demo(
+        arguments.duration,
+        arguments.proxy_listen,
+        arguments.admin_listen,
+        config.cache_directory(),
+        outage=arguments.outage,
+    )
 
 
 def _check_config(arguments: argparse.Namespace) -> int:

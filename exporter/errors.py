@@ -17,3 +17,12 @@ class ConfigError(StartupError):
 
 class CollectorError(LlamaExporterError):
     """A collector could not sample. Its message says why, without addresses or secrets."""
+
+
+class RoutingError(LlamaExporterError):
+    """A request cannot be sent to any upstream. Its message is for the client, in whose form `proxy` answers."""
+
+    status = 400
+    type = "invalid_request_error"
+    retry_seconds: int | None = None
+    """When it may be worth a try again; None when it will never be."""

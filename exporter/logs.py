@@ -44,13 +44,29 @@ def write_access(record: RequestRecord) -> None:
             "outcome": str(record.outcome),
             "origin": record.origin,
             "upstream": record.upstream,
+            "tier": record.tier,
             "model": record.response_model or record.requested_model,
             "seconds": round(record.duration_seconds, 6),
             "ttft_seconds": record.ttft_seconds and round(record.ttft_seconds, 6),
             "input_tokens": record.input_tokens,
             "output_tokens": record.output_tokens,
+            **_routing(record),
         },
     )
+
+
+def _routing(record: RequestRecord) -> dict[str, Any]:
+    """Fields of a request that was routed; none for others."""
+    decision = record.decision
+    if decision is None:
+        return {}
+    return {
+        "complexity": str(decision.complexity),
+        "score": decision.score and round(decision.score, 3),
+        "routed_by": str(decision.reason),
+        "fallback": decision.fallback,
+        "attempts": [f"{attempt.upstream}:{attempt.result}" for attempt in record.attempts],
+    }
 
 
 class JsonFormatter(logging.Formatter):
@@ -82,7 +98,7 @@ class TextFormatter(logging.Formatter):
 
 def _plain(value: object) -> str:
     """A value on one line: what a client has put into it must not look like a line of ours."""
-    text = str(value)
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if text.isprintable() else repr(text)
 
 

@@ -46,8 +46,29 @@ class AttemptResult(StrEnum):
     """What came back was not HTTP."""
     TIMEOUT = "timeout"
     """Connected, but no response headers within the idle limit."""
+    UNAVAILABLE = "unavailable"
+    """Answered with 502, 503 or 504, which the client was spared: another upstream was tried."""
     ABANDONED = "abandoned"
     """The client left, or the sidecar was stopped, while the upstream was still being waited for."""
+
+
+class Complexity(StrEnum):
+    """How complex a request is taken to be."""
+
+    SIMPLE = "SIMPLE"
+    MODERATE = "MODERATE"
+    COMPLEX = "COMPLEX"
+
+
+class RoutingReason(StrEnum):
+    """What decided on the tier of a request. The first that applies."""
+
+    TIER = "tier"
+    """The client named the tier (`X-Routing-Tier`)."""
+    MODEL = "model"
+    """The client named a model that an upstream serves."""
+    COMPLEXITY = "complexity"
+    """The client left it to the sidecar."""
 
 
 class TokenSource(StrEnum):
@@ -73,6 +94,25 @@ class Attempt:
     """HTTP status of the answer; None when there was none."""
     reused: bool = False
     """Whether the connection had served a request before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which tier a request was sent to, and why. There is one where there was a choice: several upstreams, or several
+    models on one, and a request that generates text."""
+
+    reason: RoutingReason
+    complexity: Complexity
+    """As the client said (`X-Routing-Complexity`), else from the score."""
+    score: float | None
+    """As the client said (`X-Routing-Score`), else of its last user message; None when it gave the complexity alone."""
+    wanted_tier: str
+    """Where the request belongs while all are well. `RequestRecord.tier` is where it went."""
+    fallback: bool
+    """It went to another tier because the wanted one had nobody who was well, or to another upstream after one had
+    failed on it."""
+    seconds: float
+    """Time that the decision took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +175,8 @@ class RequestRecord:
     """Tier of that upstream; `unknown` where it cannot be told."""
     attempts: tuple[Attempt, ...]
     """Every try, in order; empty when the request was rejected."""
+    decision: Decision | None
+    """None when there was nothing to decide, or nobody to send it to."""
 
     # The answer
     status_code: int | None

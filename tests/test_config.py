@@ -66,15 +66,15 @@ def test_settings_are_frozen() -> None:
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("http://a:1", [("llama-server", "http://a:1", "unknown")]),
+        ("http://a:1", [("llama-server", "http://a:1", None)]),
         ("Q2=http://a:1, Q4=http://b:2/path", [("Q2", "http://a:1", "Q2"), ("Q4", "http://b:2/path", "Q4")]),
-        ('[{"name": "x", "url": "https://c"}]', [("x", "https://c", "unknown")]),
-        ("http://[::1]:8080", [("llama-server", "http://[::1]:8080", "unknown")]),
+        ('[{"name": "x", "url": "https://c"}]', [("x", "https://c", None)]),
+        ("http://[::1]:8080", [("llama-server", "http://[::1]:8080", None)]),
         ("http://a:1?x=y=z", None),
     ],
 )
 def test_upstreams_as_text(
-    written: str, expected: list[tuple[str, str, str]] | None, monkeypatch: pytest.MonkeyPatch
+    written: str, expected: list[tuple[str, str, str | None]] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLAMA_EXPORTER_UPSTREAMS", written)
     if expected is None:
@@ -170,9 +170,51 @@ def test_mistakes_in_the_environment(name: str, value: str, expected: str, monke
 
 
 def test_two_of_one_name() -> None:
-    overrides: Mapping[str, Any] = {"upstreams": ["Q4=http://a:1", "Q4=http://a:2"]}
+    tables = [{"name": "Q4", "url": "http://a:1"}, {"name": "Q4", "url": "http://a:2"}]
+    overrides: Mapping[str, Any] = {"upstreams": tables}
     message = "upstreams: two are named 'Q4'; give each a `name` of its own, in an [[upstreams]] table"
     assert refused(overrides=overrides) == message
+
+
+def test_upstreams_without_names_are_told_apart() -> None:
+    given = ["Q4=http://a:1", "http://b:1", "Q4=http://a:2", "http://b:2", {"name": "Q4-2", "url": "http://c:1"}]
+    names = [each.name for each in config.load(overrides={"upstreams": given}).upstreams]
+    assert names == ["Q4", "llama-server", "Q4-3", "llama-server-2", "Q4-2"]
+
+
+@pytest.mark.parametrize(
+    ("routing", "expected"),
+    [
+        ({"tiers": ["a", "b", "a"]}, "routing.tiers: 'a' is given twice"),
+        ({"tiers": ["a", "unknown"]}, "routing.tiers: 'unknown' stands for what cannot be told"),
+        ({"tiers": [" "]}, "routing.tiers: a name must be 1 to 64 printable characters"),
+        (
+            {"complexity": {"complex_tier": "Q8"}},
+            "routing: complexity.complex_tier: 'Q8' is not one of the tiers Q2, Q3",
+        ),
+        ({"complexity": {"moderate_from": 8}}, "routing.complexity: moderate_from must not be above complex_from"),
+        ({"fallback": "never"}, "routing.fallback:"),
+        ({"fallbck": "off"}, "unknown setting routing.fallbck; did you mean fallback?"),
+        ({"complexity": {"wrd_weight": 1}}, "unknown setting routing.complexity.wrd_weight"),
+    ],
+)
+def test_mistakes_in_routing(routing: Mapping[str, Any], expected: str) -> None:
+    assert refused(overrides={"routing": routing}).removeprefix("command line: ").startswith(expected)
+
+
+@pytest.mark.parametrize("field", ["name", "tier", "provider"])
+def test_labels_of_an_upstream_are_printable(field: str) -> None:
+    message = refused(overrides={"upstreams": [{"url": "http://a:1", field: "a\r\nb"}]})
+    assert message == f"command line: upstreams[1].{field}: only printable characters are allowed"
+
+
+def test_routing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMA_EXPORTER_ROUTING__TIERS", "small, large")
+    monkeypatch.setenv("LLAMA_EXPORTER_ROUTING__COMPLEXITY__SIMPLE_PHRASES", "was ist, wer ist")
+    routing = config.load().routing
+    assert routing.tiers == ("small", "large")
+    assert routing.complexity.simple_phrases == ("was ist", "wer ist")
+    assert routing.complexity.complex_phrases  # the other defaults stand
 
 
 def test_two_listeners_on_one_port() -> None:

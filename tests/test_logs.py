@@ -7,11 +7,14 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from exporter import logs
+from exporter.record import Attempt, AttemptResult, Complexity, Decision, RequestRecord, RoutingReason
+from tests.telemetry.examples import DECISION, NOTHING_KNOWN, record
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +31,15 @@ def logged(level: str, form: str, *events: tuple[int, str, dict[str, Any]], name
     for severity, message, extra in events:
         logging.getLogger(name).log(severity, message, extra=extra)
     return stream.getvalue().splitlines()
+
+
+def accessed(form: str, request: RequestRecord) -> str:
+    """The line of the access log for `request`."""
+    stream = io.StringIO()
+    logs.configure("debug", form, stream)
+    logs.write_access(request)
+    (line,) = stream.getvalue().splitlines()
+    return line
 
 
 def test_json_has_the_fields_given() -> None:
@@ -73,3 +85,34 @@ def test_cut_off_requests_are_no_tracebacks() -> None:
 def test_what_a_client_wrote_stays_on_its_line() -> None:
     (line,) = logged("info", "text", (logging.INFO, "request", {"path": "/x\nERROR forged\x1b[31m"}))
     assert line.endswith(r"INFO    request path='/x\nERROR forged\x1b[31m'")
+
+
+FALLBACK = record(
+    attempts=(
+        Attempt("cpu", AttemptResult.UNAVAILABLE, 0.02, 503),
+        Attempt("gpu-0", AttemptResult.ANSWERED, 0.01, 200),
+    ),
+    decision=Decision(RoutingReason.COMPLEXITY, Complexity.SIMPLE, 0.1 + 0.2, "Q8", fallback=True, seconds=1e-5),
+)
+
+
+def test_the_access_log_says_where_a_request_went() -> None:
+    entry = json.loads(accessed("json", record(**NOTHING_KNOWN)))
+    assert {key: entry[key] for key in ("status", "upstream", "tier", "model", "seconds", "ttft_seconds")} == {
+        "status": 200, "upstream": "gpu-0", "tier": "Q4", "model": "tiny", "seconds": 1.5, "ttft_seconds": None,
+    }  # fmt: skip
+    assert not {"complexity", "score", "routed_by", "fallback", "attempts"} & set(entry)
+
+
+def test_the_access_log_says_why_a_request_went_there() -> None:
+    entry = json.loads(accessed("json", FALLBACK))
+    assert {key: entry[key] for key in ("tier", "complexity", "score", "routed_by", "fallback", "attempts")} == {
+        "tier": "Q4", "complexity": "SIMPLE", "score": 0.3, "routed_by": "complexity", "fallback": True,
+        "attempts": ["cpu:unavailable", "gpu-0:answered"],
+    }  # fmt: skip
+
+
+def test_the_access_log_as_text() -> None:
+    routing = " complexity=SIMPLE score=0.3 routed_by=complexity fallback=True attempts=cpu:unavailable,gpu-0:answered"
+    assert accessed("text", FALLBACK).endswith(routing)
+    assert " score=" not in accessed("text", record(decision=replace(DECISION, score=None)))

@@ -1,7 +1,7 @@
 """What the demo's clients will ask: deterministic descriptions of requests, made from a seed and nothing else.
 
 `traffic` plays them; the tests and the end-to-end checks choose kinds of them. Requests come in shuffled decks, so that
-each deck of 42 holds every kind.
+each deck holds every kind: 42 requests, or 102 with those that leave the model to the sidecar.
 """
 
 from __future__ import annotations
@@ -10,63 +10,27 @@ import json
 import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import islice
 from typing import Any
 
+from exporter.demo import questions
+from exporter.demo.kinds import DECK, DIRECT_KINDS, Kind
 from exporter.demo.model import WORDS
 
 MODEL = "tiny"
+AUTO = "auto"
+"""The model name that leaves the choice to the sidecar; an engine alone takes any name."""
 ORIGINS = ("https://chat.example", "https://ide.example", "https://batch.example", None)
 OVERLONG_TOKENS = 3000
 """More than the context of a slot (2048 unless the engine is told otherwise)."""
 CONVERSATION_TURNS = 5
 CONVERSATIONS = 3
-
-
-class Kind(StrEnum):
-    """What sort of request."""
-
-    CHAT = "chat"
-    CHAT_STREAM = "chat_stream"
-    CONVERSATION = "conversation"
-    """A streamed chat that repeats what was said before: a prompt-cache hit."""
-    LONG_STREAM = "long_stream"
-    COMPLETION = "completion"
-    COMPLETION_STREAM = "completion_stream"
-    NATIVE = "native"
-    NATIVE_STREAM = "native_stream"
-    MESSAGES = "messages"
-    MESSAGES_STREAM = "messages_stream"
-    RESPONSES = "responses"
-    RESPONSES_STREAM = "responses_stream"
-    TOKENIZE = "tokenize"
-    MODELS = "models"
-    LEAVE_EARLY = "leave_early"
-    """The client goes before the first byte of the answer."""
-    LEAVE_MIDWAY = "leave_midway"
-    """The client goes in the middle of a stream."""
-    BAD_JSON = "bad_json"
-    UNKNOWN_PATH = "unknown_path"
-    CONTEXT_EXCEEDED = "context_exceeded"
-
-
-LEAVING_KINDS = frozenset({Kind.LEAVE_EARLY, Kind.LEAVE_MIDWAY})
-STEADY_KINDS = frozenset(Kind) - LEAVING_KINDS
-"""Kinds whose clients stay to the end. Only of these can a proxy see everything that the server counts, for it works
-on, and counts, for some clients that have left."""
-
-COUNTABLE_KINDS = STEADY_KINDS - {Kind.MESSAGES_STREAM}
-"""Of these llama-server also tells every token that it counts; a `/v1/messages` stream may lack its input tokens."""
-
-DECK: dict[Kind, int] = {
-    **dict.fromkeys(Kind, 2),
-    **dict.fromkeys((Kind.CHAT_STREAM, Kind.CONVERSATION), 6),
-    Kind.CHAT: 4,
-    **dict.fromkeys((Kind.MODELS, Kind.LEAVE_EARLY, Kind.LEAVE_MIDWAY), 1),
-    **dict.fromkeys((Kind.BAD_JSON, Kind.UNKNOWN_PATH, Kind.CONTEXT_EXCEEDED), 1),
+QUESTIONS = {
+    Kind.ROUTED_SIMPLE: questions.SIMPLE,
+    Kind.ROUTED_MODERATE: questions.MODERATE,
+    Kind.ROUTED_COMPLEX: questions.COMPLEX,
 }
-"""How many of each kind a deck holds."""
+ANSWER_TOKENS = {Kind.ROUTED_SIMPLE: (8, 32), Kind.ROUTED_MODERATE: (32, 96), Kind.ROUTED_COMPLEX: (96, 200)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +52,14 @@ class Exchange:
     """The client leaves after so many content chunks."""
 
 
-def plan(seed: int, count: int, kinds: Collection[Kind] = frozenset(Kind)) -> list[Exchange]:
+def plan(seed: int, count: int, kinds: Collection[Kind] = DIRECT_KINDS) -> list[Exchange]:
     """The first `count` requests of `exchanges`: equal arguments give equal requests."""
     return list(islice(exchanges(seed, kinds), count))
 
 
-def exchanges(seed: int, kinds: Collection[Kind] = frozenset(Kind)) -> Iterator[Exchange]:
-    """Requests without end, of the given kinds. Raises ValueError when there are none."""
+def exchanges(seed: int, kinds: Collection[Kind] = DIRECT_KINDS, *, model: str = MODEL) -> Iterator[Exchange]:
+    """Requests without end, of the given kinds; those that name a model name `model`. Raises ValueError when there are
+    no kinds."""
     if not kinds:
         raise ValueError("no kinds of requests were given")
     rng = random.Random(seed)
@@ -103,10 +68,20 @@ def exchanges(seed: int, kinds: Collection[Kind] = frozenset(Kind)) -> Iterator[
         deck = [kind for kind in Kind if kind in kinds for _ in range(DECK[kind])]
         rng.shuffle(deck)
         for kind in deck:
-            if kind is Kind.CONVERSATION:
-                yield _continue(rng, rng.choice(conversations))
-            else:
-                yield MAKERS[kind](rng, kind)
+            made = _continue(rng, rng.choice(conversations)) if kind is Kind.CONVERSATION else MAKERS[kind](rng, kind)
+            yield _naming(made, model)
+
+
+def _naming(asked: Exchange, model: str) -> Exchange:
+    """The same, of another model. Bytes are replaced, since some bodies are no JSON on purpose."""
+    if asked.body is None or model == MODEL:
+        return asked
+    named = asked.body.replace(_member("model", MODEL), _member("model", model), 1)
+    return replace(asked, body=named)
+
+
+def _member(name: str, value: str) -> bytes:
+    return f"{json.dumps(name)}:{json.dumps(value)}".encode()
 
 
 def _words(rng: random.Random, least: int, most: int) -> str:
@@ -203,6 +178,12 @@ def _leave_midway(rng: random.Random, kind: Kind) -> Exchange:
     return replace(_post(rng, kind, "/v1/chat/completions", body), leave_after_chunks=rng.randint(2, 20))
 
 
+def _routed(rng: random.Random, kind: Kind) -> Exchange:
+    messages = [_user(rng.choice(QUESTIONS[kind]))]
+    body = _chat_body(rng, messages, stream=rng.random() < 0.7, tokens=rng.randint(*ANSWER_TOKENS[kind]))
+    return _post(rng, kind, "/v1/chat/completions", body | {"model": AUTO})
+
+
 def _bad_json(rng: random.Random, kind: Kind) -> Exchange:
     asked = _post(
         rng, kind, "/v1/chat/completions", {"model": MODEL, "messages": [_user(_words(rng, 2, 9))]}, status=400
@@ -239,5 +220,6 @@ MAKERS: dict[Kind, Callable[[random.Random, Kind], Exchange]] = {
     Kind.BAD_JSON: _bad_json,
     Kind.UNKNOWN_PATH: _unknown_path,
     Kind.CONTEXT_EXCEEDED: _context_exceeded,
+    **dict.fromkeys(QUESTIONS, _routed),
 }
 """Every kind but conversations, which have a past."""

@@ -17,7 +17,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,10 +40,12 @@ class Child(ABC):
     stop_limit_seconds = 1.0
     """How long after SIGTERM until SIGKILL."""
 
-    def __init__(self, name: str, arguments: Sequence[str]) -> None:
-        """`name` is for people; `arguments` are those of the Python interpreter (`-m`, module, ...)."""
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        """`name` is for people; `arguments` are those of the Python interpreter (`-m`, module, ...); `environment` is
+        what it has beside ours."""
         self.name = name
         self._arguments = arguments
+        self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._reader: threading.Thread | None = None
@@ -83,7 +85,7 @@ class Child(ABC):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=Path(exporter.__file__).parent.parent,
-            env=environment_without_settings(),
+            env={**environment_without_settings(), **self._environment},
             process_group=0,
         )
         self._reader = threading.Thread(target=self._keep_lines, name=f"{self.name} output", daemon=True)
@@ -110,6 +112,12 @@ class Child(ABC):
         if self._reader is not None:
             self._reader.join(self.stop_limit_seconds)
 
+    def kill(self) -> None:
+        """End the process as a crash would: at once, without a word to its clients. Harmless as `stop` is."""
+        if self._process is not None:
+            self._process.kill()
+        self.stop()
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -119,7 +127,8 @@ class Child(ABC):
     ) -> None:
         self.stop()
 
-    async def __aenter__(self) -> Self:
+    async def launch(self) -> None:
+        """`start`, in a thread. When it is cancelled, nothing is left behind."""
         starting = spawn(asyncio.to_thread(self.start), name=f"start {self.name}")
         try:
             await asyncio.shield(starting)
@@ -129,6 +138,9 @@ class Child(ABC):
                 await starting
             await asyncio.to_thread(self.stop)
             raise
+
+    async def __aenter__(self) -> Self:
+        await self.launch()
         return self
 
     async def __aexit__(

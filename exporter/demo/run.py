@@ -1,6 +1,7 @@
-"""`llama-exporter demo`: a real llama.cpp engine, the sidecar in front of it, clients, and a live summary.
+"""`llama-exporter demo`: three real llama.cpp engines, the sidecar in front of them, clients, an engine that dies and
+comes back, and a live summary.
 
-`cli` calls `demo`. Everything runs on this machine, in three processes, and is gone when it returns.
+`cli` calls `demo`. Everything runs on this machine, in five processes, and is gone when it returns.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter import listeners
-from exporter.demo.engine import Engine, EngineOptions
-from exporter.demo.model import DEFAULT_SEED, cached_model, extra
+from exporter.demo.fleet import SIZES, Fleet, Size, fleet
+from exporter.demo.kinds import Kind
+from exporter.demo.model import DEFAULT_SEED, extra
+from exporter.demo.outage import run_outages, schedule
+from exporter.demo.plan import AUTO
 from exporter.demo.process import Child
 from exporter.demo.sidecar import Address, Sidecar
 from exporter.demo.traffic import TrafficCounts, run_traffic
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WATCH_SECONDS = 0.1
+Work = Coroutine[Any, Any, object]
 EXTRA = ("xllamacpp", "gguf", "numpy", "rich")
 
 
@@ -41,16 +46,24 @@ class DemoOptions:
     """Where the model is kept."""
     duration_seconds: float | None = None
     """None: until Ctrl-C or SIGTERM."""
-    users: int = 6
+    outage: bool = True
+    """Whether an engine is killed now and then, and started again."""
+    users: int = 8
     think_seconds: float = 1.0
     """Mean pause of a user between two requests."""
     seed: int = DEFAULT_SEED
-    layers: int = 6
-    embedding: int = 256
-    """A model slow enough for figures like those of a real one: hundreds of tokens/s on one core, not thousands."""
+    sizes: tuple[Size, ...] = SIZES
+    """The engines, from cheap to capable."""
+    slots: int = 2
+    """Of each engine."""
+
+    @property
+    def victim(self) -> str:
+        """The tier whose engine is killed: one with another above and below it."""
+        return self.sizes[len(self.sizes) // 2].tier
 
 
-def demo(duration: float | None, proxy_listen: str, admin_listen: str, cache_dir: Path) -> int:
+def demo(duration: float | None, proxy_listen: str, admin_listen: str, cache_dir: Path, *, outage: bool = True) -> int:
     """Run the demo for `duration` seconds, or until Ctrl-C; returns the exit code 0.
 
     Raises StartupError, with one line for the operator, when a part is missing, cannot start, or dies.
@@ -64,6 +77,7 @@ def demo(duration: float | None, proxy_listen: str, admin_listen: str, cache_dir
         admin=Address.parse(admin_listen),
         cache_dir=cache_dir,
         duration_seconds=duration,
+        outage=outage,
     )
     asyncio.run(run_demo(options, Console()))
     return 0
@@ -75,36 +89,27 @@ async def run_demo(options: DemoOptions, console: Console) -> TrafficCounts:
         check_free(address)
     counts = TrafficCounts()
     with _stop_signals() as stop:
-        model = cached_model(options.cache_dir, layers=options.layers, embedding=options.embedding)
-        engine = Engine(EngineOptions(model=model, parallel=max(2, options.users - 2)))
-        async with engine:
-            sidecar = Sidecar(upstream_url=engine.url, proxy=options.proxy, admin=options.admin)
+        async with fleet(options.sizes, options.cache_dir, parallel=options.slots) as engines:
+            sidecar = Sidecar(upstreams=engines.urls, proxy=options.proxy, admin=options.admin)
             async with sidecar:
                 started = time.monotonic()
-                console.print(introduction(options, engine.url), highlight=False, soft_wrap=True)
-                await _run(options, console, counts, (engine, sidecar), stop)
+                console.print(introduction(options, engines.urls), highlight=False, soft_wrap=True)
+                works = _works(options, console, counts, engines)
+                await _run(works, options.duration_seconds, engines, sidecar, stop)
     console.print(conclusion(counts, time.monotonic() - started), highlight=False, soft_wrap=True)
     return counts
 
 
 async def _run(
-    options: DemoOptions, console: Console, counts: TrafficCounts, servers: Sequence[Child], stop: asyncio.Event
+    works: Mapping[str, Work], duration_seconds: float | None, engines: Fleet, sidecar: Child, stop: asyncio.Event
 ) -> None:
-    """Clients and summary, until the end or until a server dies."""
-    from exporter.demo.summary import show  # noqa: PLC0415 - needs the demo extra
-
-    users = run_traffic(
-        options.proxy.url, seed=options.seed, users=options.users, pace=options.think_seconds, counts=counts
-    )
-    tasks: list[asyncio.Task[Any]] = [
-        spawn(users, name="demo traffic"),
-        spawn(show(f"{options.admin.url}/metrics", links(options), console), name="demo summary"),
-    ]
+    """Clients, outages and summary, until the end or until a server dies."""
+    tasks = [spawn(work, name=f"demo {name}") for name, work in works.items()]
     try:
         with suppress(TimeoutError):
-            async with asyncio.timeout(options.duration_seconds):
+            async with asyncio.timeout(duration_seconds):
                 while not stop.is_set():
-                    _check(servers, tasks)
+                    _check(engines, sidecar, tasks)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), WATCH_SECONDS)
     finally:
@@ -112,11 +117,34 @@ async def _run(
             await cancel(task)
 
 
-def _check(servers: Sequence[Child], tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Raise StartupError when a server has died, and whatever ended the traffic or the summary."""
-    for server in servers:
-        if not server.running:
-            raise StartupError(f"the {server.name} died: {server.last_words()}")
+def _works(options: DemoOptions, console: Console, counts: TrafficCounts, engines: Fleet) -> dict[str, Work]:
+    """What goes on at the same time, by name."""
+    from exporter.demo.summary import News, show  # noqa: PLC0415 - needs the demo extra
+
+    news = News()
+    works: dict[str, Work] = {
+        "traffic": run_traffic(
+            options.proxy.url,
+            seed=options.seed,
+            users=options.users,
+            pace=options.think_seconds,
+            kinds=frozenset(Kind),
+            model=AUTO,
+            counts=counts,
+        ),
+        "summary": show(f"{options.admin.url}/metrics", links(options), news, console),
+    }
+    if options.outage:
+        times = schedule(options.duration_seconds)
+        works["outages"] = run_outages(engines, options.victim, times, news.add)
+    return works
+
+
+def _check(engines: Fleet, sidecar: Child, tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Raise StartupError when a server has died, and whatever ended one of the tasks."""
+    engines.check()
+    if not sidecar.running:
+        raise StartupError(f"the {sidecar.name} died: {sidecar.last_words()}")
     for task in tasks:
         if task.done():
             task.result()
@@ -154,22 +182,42 @@ def links(options: DemoOptions) -> dict[str, str]:
     return {"proxy": options.proxy.url, "metrics": f"{options.admin.url}/metrics"}
 
 
-def introduction(options: DemoOptions, engine_url: str) -> str:
+def introduction(options: DemoOptions, urls: Mapping[str, str]) -> str:
     """The lines before the summary: what runs where, and commands to try."""
-    body = '{"messages": [{"role": "user", "content": "hello"}], "max_tokens": 24, "stream": true}'
+    body = '{"model": "%s", "messages": [{"role": "user", "content": "%s"}], "max_tokens": 24}'
+    chat = f"  curl -i {options.proxy.url}/v1/chat/completions -d '{body}'"
+    engines = ", ".join(f"{tier} on {url}" for tier, url in urls.items())
     return "\n".join(
         [
-            f"llama.cpp with a tiny random model on {engine_url}, the sidecar's proxy on {options.proxy.url}.",
-            "Try, in another terminal:",
-            f"  curl {options.proxy.url}/v1/chat/completions -d '{body}'",
-            f"  curl -s {options.admin.url}/metrics | grep time_to_first_token",
+            f"llama.cpp with tiny random models: {engines}; the sidecar's proxy on {options.proxy.url}.",
+            *([_announcement(options)] if options.outage else []),
+            "Try, in another terminal (the X-Routing headers of the answer tell who it is from):",
+            chat % (AUTO, "hello"),
+            chat % (AUTO, "Analyze step by step whether a prompt cache pays off."),
+            chat % (options.sizes[-1].alias, "hello"),
+            f"  curl -s {options.admin.url}/metrics | grep routing_decisions",
             "",
         ]
     )
 
 
+def _announcement(options: DemoOptions) -> str:
+    times, duration = schedule(options.duration_seconds), options.duration_seconds
+    again = duration is None or duration > times.first_after + times.every
+    return (
+        f"{options.victim} is killed after {times.first_after:.0f} s and started again {times.lasts:.0f} s later"
+        f"{f', every {times.every:.0f} s' if again else ''}."
+    )
+
+
 def conclusion(counts: TrafficCounts, seconds: float) -> str:
-    """The closing line: what the clients saw."""
+    """The closing line: what the clients saw, and whether they should have."""
     results = ", ".join(f"{count} {result.value}" for result, count in counts.by_result().items())
     seen = f"{results} (some were wrong on purpose)" if results else "none was answered"
-    return f"The clients sent {counts.total} requests in {seconds:.0f} s: {seen}."
+    line = f"The clients sent {counts.total} requests in {seconds:.0f} s: {seen}."
+    trouble = []
+    if counts.cut_off:
+        trouble.append(f"{counts.cut_off} cut off in the middle of the answer, where no other engine can go on")
+    if counts.failed:
+        trouble.append(f"{counts.failed} not answered as they should have been")
+    return f"{line} Not on purpose: {'; '.join(trouble)}." if trouble else line

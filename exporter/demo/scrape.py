@@ -68,13 +68,13 @@ def rate(old: Scrape, new: Scrape, name: str, **match: str) -> float | None:
     return None if grown is None else grown / (new.at - old.at)
 
 
-def histogram_quantile(q: float, old: Scrape, new: Scrape, name: str) -> float | None:
-    """`histogram_quantile(q, sum by (le) (increase(name_bucket)))`: interpolated within the bucket that holds it.
+def histogram_quantile(q: float, old: Scrape, new: Scrape, name: str, **match: str) -> float | None:
+    """`histogram_quantile(q, sum by (le) (increase(name_bucket{match})))`: interpolated within the bucket it is in.
 
     As in Prometheus the lowest bucket begins at 0, and what lies in the last (+Inf) is given the highest finite bound.
     None without observations between the scrapes.
     """
-    buckets = _grown_buckets(old, new, f"{name}_bucket")
+    buckets = _grown_buckets(old, new, f"{name}_bucket", match)
     if not buckets or buckets[-1][1] <= 0:
         return None
     rank = q * buckets[-1][1]
@@ -86,8 +86,8 @@ def histogram_quantile(q: float, old: Scrape, new: Scrape, name: str) -> float |
     return lower
 
 
-def _grown_buckets(old: Scrape, new: Scrape, name: str) -> list[tuple[float, float]]:
+def _grown_buckets(old: Scrape, new: Scrape, name: str, match: Mapping[str, str]) -> list[tuple[float, float]]:
     """Upper bounds, ascending, and how much their cumulative counts grew."""
-    bounds = {labels["le"] for labels, _ in series(new, name) if "le" in labels}
-    grown = {bound: increase(old, new, name, le=bound) for bound in bounds}
+    bounds = {labels["le"] for labels, _ in series(new, name, **match) if "le" in labels}
+    grown = {bound: increase(old, new, name, **match, le=bound) for bound in bounds}
     return sorted((float(bound), count) for bound, count in grown.items() if count is not None)

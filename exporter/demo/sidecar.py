@@ -7,12 +7,19 @@ command, which also ends when its parent does.
 from __future__ import annotations
 
 import runpy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from exporter.demo.process import Child, end_with_parent, http_status
 from exporter.errors import StartupError
-from exporter.settings import split_address
+from exporter.settings import ENV_PREFIX, split_address
+
+SETTINGS = {
+    f"{ENV_PREFIX}SAMPLING__INTERVAL_SECONDS": "2",
+    f"{ENV_PREFIX}ROUTING__RESPONSE_HEADERS": "true",
+}
+"""What a demo is too short for at its default, and what is to be seen in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +49,15 @@ class Address:
 
 
 class Sidecar(Child):
-    """A running sidecar: `async with Sidecar(upstream_url=..., proxy=..., admin=...)`. Starting raises StartupError."""
+    """A running sidecar: `async with Sidecar(upstreams=..., proxy=..., admin=...)`. Starting raises StartupError."""
 
     stop_limit_seconds = 5.0
 
-    def __init__(self, *, upstream_url: str, proxy: Address, admin: Address) -> None:
-        options = ["--upstream", f"demo={upstream_url}", "--proxy-listen", proxy.text, "--admin-listen", admin.text]
-        super().__init__("sidecar", ["-m", "exporter.demo.sidecar", "serve", *options])
+    def __init__(self, *, upstreams: Mapping[str, str], proxy: Address, admin: Address) -> None:
+        """`upstreams` are URLs by tier."""
+        options = [option for tier, url in upstreams.items() for option in ("--upstream", f"{tier}={url}")]
+        options += ["--proxy-listen", proxy.text, "--admin-listen", admin.text]
+        super().__init__("sidecar", ["-m", "exporter.demo.sidecar", "serve", *options], SETTINGS)
         self._admin = admin
 
     def ready(self) -> bool:

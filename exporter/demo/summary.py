@@ -1,4 +1,5 @@
-"""The demo's live summary: it reads the admin listener's `/metrics` over HTTP, as any Prometheus would; nothing else.
+"""The demo's live summary: it reads the admin listener's `/metrics` over HTTP, as any Prometheus would, and shows what
+the demo says of itself (`News`).
 
 `demo.run` starts `show`: one screen that is drawn anew on a terminal, a line every few seconds elsewhere. Needs `rich`.
 """
@@ -18,8 +19,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from exporter.demo.figures import NAMES, Figures, Quantiles, figures
+from exporter.demo.figures import NAMES, Figures, Quantiles, TierFigures, figures
 from exporter.demo.scrape import Scrape, parse
+from exporter.record import Complexity
 
 REFRESH_SECONDS = 1.0
 PLAIN_SECONDS = 5.0
@@ -44,21 +46,41 @@ class Reader:
         return figures(self._window[0], self._window[-1])
 
 
-async def show(metrics_url: str, links: Mapping[str, str], console: Console) -> None:
+class News:
+    """What the demo did to its servers, and when."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._started = time.monotonic()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Since the demo began."""
+        return time.monotonic() - self._started
+
+    def add(self, line: str) -> None:
+        """It is so now."""
+        self.lines.append(f"{_clock(self.elapsed_seconds)} {line}")
+
+
+async def show(metrics_url: str, links: Mapping[str, str], news: News, console: Console) -> None:
     """Show the summary until cancelled. `links` are names and URLs for the top of the screen."""
-    started = time.monotonic()
     async with httpx.AsyncClient(timeout=REFRESH_SECONDS * 2, trust_env=False) as http:
         reader = Reader(http, metrics_url)
         if console.is_terminal:
             with Live(console=console, auto_refresh=False) as live:
                 while True:
                     now, trouble = await _read(reader)
-                    live.update(screen(now, links, time.monotonic() - started, trouble), refresh=True)
+                    live.update(screen(now, links, news, trouble), refresh=True)
                     await asyncio.sleep(REFRESH_SECONDS)
         await _read(reader)  # rates need one to begin with
+        told = 0
         while True:
             await asyncio.sleep(PLAIN_SECONDS)
             now, trouble = await _read(reader)
+            for line in news.lines[told:]:
+                console.print(line, highlight=False, soft_wrap=True)
+            told = len(news.lines)
             console.print(trouble if now is None else plain_line(now), highlight=False, soft_wrap=True)
 
 
@@ -79,41 +101,68 @@ def plain_line(now: Figures) -> str:
             f"{_number(now.in_flight)} in flight",
             f"tokens/s in {_number(now.input_tokens_per_second)} out {_number(now.output_tokens_per_second)}",
             f"TTFT p50 {_seconds(now.ttft.p50)} p95 {_seconds(now.ttft.p95)}",
-            f"inter-token p50 {_seconds(now.inter_token.p50)} p95 {_seconds(now.inter_token.p95)}",
             " ".join(f"{count.outcome} {_number(count.total)}" for count in now.outcomes) or UNKNOWN,
-            " ".join(f"{name} {_state(up)}" for name, up in now.upstreams) or UNKNOWN,
+            *(_plain_tier(tier) for tier in now.tiers),
+            f"fallbacks {_number(sum(now.decisions.fallbacks.values()))}",
         ]
     )
 
 
-def screen(now: Figures | None, links: Mapping[str, str], elapsed_seconds: float, trouble: str = "") -> Group:
-    """The whole screen; fits 80 columns and 24 lines."""
-    head = Table.grid(padding=(0, 2))
+def _plain_tier(tier: TierFigures) -> str:
+    return f"{tier.tier} {_state(tier.up)} {_number(tier.requests)} ({_number(tier.requests_per_second, 1)}/s)"
+
+
+def screen(now: Figures | None, links: Mapping[str, str], news: News, trouble: str = "") -> Group:
+    """The whole screen; fits 80 columns and, with up to four outcomes, 24 lines."""
+    head = Text(overflow="fold")
     for name, url in links.items():
-        head.add_row(Text(name, style="bold"), Text(url, style=f"cyan link {url}", overflow="fold"))
-    minutes, seconds = divmod(int(elapsed_seconds), 60)
-    title = f"llama-exporter demo   {minutes}:{seconds:02}   Ctrl-C ends it"
-    body = Text(trouble, style="red") if now is None else _body(now)
-    return Group(Panel(head, title=title, title_align="left", box=box.ROUNDED), body)
+        head.append(f"{name} ", style="bold").append(url, style=f"cyan link {url}").append("  ")
+    for line in news.lines[-1:]:
+        head.append(f"\n{line}", style="yellow")
+    title = f"llama-exporter demo   {_clock(news.elapsed_seconds)}   Ctrl-C ends it"
+    panel = Panel(head, title=title, title_align="left", box=box.ROUNDED)
+    return Group(panel, Text(trouble, style="red")) if now is None else Group(panel, _tiers(now), "", _body(now))
+
+
+def _tiers(now: Figures) -> Table:
+    columns = ("server", "requests", "/s", "in flight", "tokens/s", "TTFT p50", "failed tries")
+    table = _table("Tier", *columns)
+    for tier in now.tiers:
+        table.add_row(
+            Text(tier.tier, style="bold"),
+            Text(_state(tier.up), style="green" if tier.up else "bold red"),
+            _number(tier.requests),
+            _number(tier.requests_per_second, 1),
+            _number(tier.in_flight),
+            _number(tier.output_tokens_per_second),
+            _seconds(tier.ttft_p50),
+            _number(tier.failed_attempts),
+        )
+    if not now.tiers:
+        table.add_row(*[UNKNOWN] * (1 + len(columns)))
+    return table
 
 
 def _body(now: Figures) -> Table:
-    body = Table.grid(expand=True, padding=(0, 1))
+    body = Table.grid(expand=True, padding=(0, 2))
     body.add_column(ratio=1)
     body.add_column(ratio=1)
-    body.add_row(_traffic(now), _outcomes(now))
-    body.add_row(_latency(now), _machine(now))
+    body.add_row(_decisions(now), _outcomes(now))
+    body.add_row("", "")
+    body.add_row(_latency(now), _traffic(now))
     return body
 
 
-def _traffic(now: Figures) -> Table:
-    table = _table("Traffic", "")
-    table.add_row("requests", _number(now.requests))
-    table.add_row("requests/s", _number(now.requests_per_second, 1))
-    table.add_row("in flight", _number(now.in_flight))
-    table.add_row("input tokens/s", _number(now.input_tokens_per_second))
-    table.add_row("output tokens/s", _number(now.output_tokens_per_second))
-    table.add_row("from prompt cache", _percent(now.cached_ratio))
+def _decisions(now: Figures) -> Table:
+    """Complexity by tier. Off the diagonal is what fell back, and what a client chose itself."""
+    tiers = [tier.tier for tier in now.tiers]
+    table = _table("Complexity", *tiers, "fell back")
+    for level in Complexity:
+        counts = [now.decisions.counts.get((level, tier)) for tier in tiers]
+        fell_back = now.decisions.fallbacks.get(level)
+        table.add_row(
+            level.lower(), *map(_count, counts), Text(_number(fell_back), style="yellow" if fell_back else "dim")
+        )
     return table
 
 
@@ -139,24 +188,30 @@ def _latency(now: Figures) -> Table:
     return table
 
 
-def _machine(now: Figures) -> Table:
-    table = _table("Upstream, machine", "")
-    for name, up in now.upstreams:
-        table.add_row(name, Text(_state(up), style="green" if up else "bold red"))
-    if not now.upstreams:
-        table.add_row("upstream", UNKNOWN)
-    table.add_row("slots busy", f"{_number(now.slots_processing)} of {_number(now.slots)}")
-    table.add_row("CPU", _percent(now.cpu_ratio))
-    table.add_row("memory", f"{_gibi(now.memory_used_bytes)} of {_gibi(now.memory_total_bytes)} GiB")
+def _traffic(now: Figures) -> Table:
+    table = _table("All together", "")
+    table.add_row("requests", f"{_number(now.requests)}, {_number(now.requests_per_second, 1)}/s")
+    table.add_row(
+        "tokens/s in, out", f"{_number(now.input_tokens_per_second)}, {_number(now.output_tokens_per_second)}"
+    )
+    table.add_row("from prompt cache", _percent(now.cached_ratio))
+    memory = f"{_gibi(now.memory_used_bytes)} of {_gibi(now.memory_total_bytes)} GiB"
+    table.add_row("CPU, memory", f"{_percent(now.cpu_ratio)}, {memory}")
     return table
 
 
 def _table(name: str, *columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
-    table.add_column(name, overflow="ellipsis", no_wrap=True, ratio=1)  # gives way, so that values are shown whole
+    table = Table(box=box.SIMPLE_HEAD, expand=True, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
+    # The names give way, so that the values are shown whole.
+    table.add_column(name, overflow="ellipsis", no_wrap=True, ratio=1, min_width=4)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
+
+
+def _count(value: float | None) -> Text:
+    """Where there is nothing the eye need not stop."""
+    return Text(_number(value), style="" if value else "dim")
 
 
 def _number(value: float | None, decimals: int = 0) -> str:
@@ -177,5 +232,10 @@ def _gibi(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value / 2**30:.1f}"
 
 
-def _state(up: bool) -> str:
-    return "up" if up else "down"
+def _state(up: bool | None) -> str:
+    return UNKNOWN if up is None else "up" if up else "down"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes}:{seconds:02}"

@@ -11,7 +11,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -19,7 +19,8 @@ from typing import Any
 
 import httpx
 
-from exporter.demo.plan import COUNTABLE_KINDS, LEAVING_KINDS, STEADY_KINDS, Exchange, Kind, exchanges, plan
+from exporter.demo.kinds import COUNTABLE_KINDS, DIRECT_KINDS, LEAVING_KINDS, STEADY_KINDS, Kind
+from exporter.demo.plan import MODEL, Exchange, exchanges, plan
 
 __all__ = [
     "COUNTABLE_KINDS",
@@ -79,15 +80,34 @@ class ClientView:
         return self.result is Result.LEFT
 
 
+def as_planned(asked: Exchange, view: ClientView) -> bool:
+    """Whether a request ended as its client had meant it to: some are wrong, and some are left, on purpose."""
+    if view.result is Result.LEFT:
+        return asked.kind in LEAVING_KINDS
+    if asked.kind is Kind.LEAVE_EARLY:
+        return view.result is Result.COMPLETED  # it was served before its client went
+    return view.status == asked.expected_status and view.result in (Result.COMPLETED, Result.REFUSED)
+
+
 @dataclass(slots=True)
 class TrafficCounts:
     """Requests by kind and result, as the clients saw them."""
 
     counts: Counter[tuple[Kind, Result]] = field(default_factory=Counter)
+    cut_off: int = 0
+    """Answers that had begun and were not brought to their end: no other server can go on with them."""
+    failed: int = 0
+    """All others that did not end as planned."""
 
-    def add(self, view: ClientView) -> None:
+    def add(self, asked: Exchange, view: ClientView) -> None:
         """Count one."""
         self.counts[view.kind, view.result] += 1
+        if as_planned(asked, view):
+            return
+        if view.status == 200 and view.result in (Result.BROKEN, Result.STREAM_ERROR):
+            self.cut_off += 1
+        else:
+            self.failed += 1
 
     @property
     def total(self) -> int:
@@ -111,16 +131,24 @@ def client(base_url: str, *, reuse: bool = True) -> httpx.AsyncClient:
 
 
 async def run_traffic(
-    base_url: str, *, seed: int, users: int, pace: float, count: int | None = None, counts: TrafficCounts | None = None
+    base_url: str,
+    *,
+    seed: int,
+    users: int,
+    pace: float,
+    kinds: Collection[Kind] = DIRECT_KINDS,
+    model: str = MODEL,
+    count: int | None = None,
+    counts: TrafficCounts | None = None,
 ) -> TrafficCounts:
-    """Play `count` requests, or requests without end, as `users` concurrent clients.
+    """Play `count` requests, or requests without end, as `users` concurrent clients; see `plan.exchanges`.
 
     `pace` is the mean think time of a user in seconds, exponentially distributed; 0 is as fast as it goes. `counts`,
     when given, is counted into, so that the caller has it also when the traffic is cancelled. Failures are counted, not
     raised.
     """
     counts = TrafficCounts() if counts is None else counts
-    requests = islice(exchanges(seed), count)
+    requests = islice(exchanges(seed, kinds, model=model), count)
     async with client(base_url) as http:
         await asyncio.gather(*(_use(http, requests, random.Random(f"{seed}/{n}"), pace, counts) for n in range(users)))
     return counts
@@ -153,7 +181,7 @@ async def _use(
         exchange = next(requests, None)
         if exchange is None:
             return
-        counts.add(await play(http, exchange))
+        counts.add(exchange, await play(http, exchange))
 
 
 async def play(http: httpx.AsyncClient, exchange: Exchange) -> ClientView:

@@ -15,7 +15,7 @@ from exporter.observe.endpoints import find_endpoint
 from exporter.observe.facts import Facts
 from exporter.observe.reader import Headers, Reader, open_reader
 from exporter.observe.request import RequestBody, find_origin, query_model, read_body
-from exporter.record import Attempt, AttemptResult, Outcome, RequestRecord
+from exporter.record import Attempt, AttemptResult, Decision, Outcome, RequestRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Observation:
         "_overhead",
         "_reader",
         "attempts",
+        "decision",
         "inference",
         "message_count",
         "method",
@@ -105,6 +106,7 @@ class Observation:
         self.provider = "llama_cpp"
         self.tier = "unknown"
         self.attempts: list[Attempt] = []
+        self.decision: Decision | None = None
         self.status_code: int | None = None
         self.response_bytes = 0
         self._look = look
@@ -174,11 +176,12 @@ class Observation:
             self.message_count = asked.message_count
             self._choices = asked.choices
 
-    def route(self, *, upstream: str, provider: str, tier: str) -> None:
-        """An upstream was chosen; the last choice counts."""
+    def route(self, *, upstream: str, provider: str, tier: str, decision: Decision | None = None) -> None:
+        """An upstream was chosen; the last choice counts, its `decision` (None: there was none to make) included."""
         self.upstream = upstream
         self.provider = provider
         self.tier = tier
+        self.decision = decision
 
     def add_attempt(self, attempt: Attempt) -> None:
         """A try to have an upstream answer has ended."""
@@ -270,6 +273,7 @@ class Observation:
             provider=self.provider,
             tier=self.tier,
             attempts=tuple(self.attempts),
+            decision=self.decision,
             status_code=self.status_code,
             response_model=facts.model and public_name(facts.model),
             response_bytes=self.response_bytes,

@@ -12,24 +12,25 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 import httpx
 
 from exporter.asgi import Receive, Scope, Send
+from exporter.errors import RoutingError
 from exporter.observe.dialects import DIALECTS
 from exporter.observe.observation import Look, Observation
 from exporter.proxy.account import Account
+from exporter.proxy.attempts import Attempts, Sending, UpstreamFailureError, explain
 from exporter.proxy.client import Client, ClientGoneError
-from exporter.proxy.connection import DisconnectedError, StaleConnectionError
 from exporter.proxy.gate import Gate, Refusal
 from exporter.proxy.headers import Headers, end_to_end, find
 from exporter.proxy.relay import Relay, Write
-from exporter.proxy.transport import AnswerStream, Exchange
-from exporter.record import Attempt, AttemptResult, Outcome, RequestRecord
-from exporter.routing.upstream import Upstream
+from exporter.proxy.transport import AnswerStream
+from exporter.record import Outcome, RequestRecord
+from exporter.routing.fleet import Fleet
 
 log = logging.getLogger(__name__)
 
@@ -71,33 +72,18 @@ STOPPING = Refusal(503, "shutting_down", "the sidecar is being stopped", ((b"ret
 BROKEN = Ending(Outcome.UPSTREAM_ERROR, "internal_error")
 
 
-class UpstreamFailureError(Exception):
-    """No answer could be had from an upstream."""
-
-    def __init__(self, result: AttemptResult, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.result = result
-        self.refusal = refusal
-
-    @property
-    def ending(self) -> Ending:
-        """What the record says."""
-        timed_out = self.result is AttemptResult.TIMEOUT
-        return Ending(Outcome.TIMEOUT if timed_out else Outcome.UPSTREAM_ERROR, str(self.result))
-
-
 class Forwarder:
     """ASGI application that forwards every request to an upstream. It runs on `http_protocol.TransparentProtocol`
     alone.
 
-    `choose` gives candidates for an observed request, best first; `emit` receives the records. With `recording` off,
-    traffic flows and nothing is observed.
+    `fleet` says which upstreams may have a request; `emit` receives the records. With `recording` off, traffic flows
+    and nothing is recorded. `routing_headers` adds to answers where they come from.
     """
 
     def __init__(
         self,
         *,
-        choose: Callable[[Observation], Sequence[Upstream]],
+        fleet: Fleet,
         transport: httpx.AsyncBaseTransport,
         emit: Callable[[RequestRecord], None],
         in_flight: InFlight,
@@ -105,18 +91,26 @@ class Forwarder:
         limits: Limits,
         look: Look,
         recording: bool = True,
+        routing_headers: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._choose = choose
-        self._transport = transport
+        self._fleet = fleet
+        self._attempts = Attempts(
+            fleet,
+            transport,
+            gate,
+            connect_seconds=limits.connect_seconds,
+            idle_seconds=limits.idle_seconds,
+            clock=clock,
+        )
         self._emit = emit
         self._in_flight = in_flight
         self._gate = gate
         self._limits = limits
-        self._timeout = {"connect": limits.connect_seconds, "read": limits.idle_seconds}
         self._look = look
         self._recording = recording
+        self._routing_headers = routing_headers
         self._clock = clock
         self._wall = wall
         self.parse_errors: Counter[str] = Counter(dict.fromkeys(DIALECTS, 0))
@@ -167,50 +161,20 @@ class Forwarder:
         expects = (find(scope["headers"], b"expect") or b"").lower() == b"100-continue"
         # Reading the body would give the client the consent that is the upstream's to give.
         body = None if expects else await client.read(self._limits.held_bytes)
-        observation = account.observation
-        upstream = self._choose(observation)[0]
-        observation.route(upstream=upstream.name, provider=upstream.provider, tier=upstream.tier)
-        exchange = Exchange(target(scope, upstream), body, fresh=body is None, wait_for_continue=expects)
         try:
-            response = await self._attempt(scope, client, upstream, exchange, observation)
+            plan = self._fleet.plan(account.observation, scope["headers"], seen=body is not None)
+            sending = Sending(scope, client, body, expects, account.observation)
+            response, use = await self._attempts.answer(sending, plan)
+        except RoutingError as error:
+            await self._refuse(send, account, refusal_for(error))
+            return Ending(Outcome.REJECTED, error.type)
         except UpstreamFailureError as failure:
             await self._refuse(send, account, failure.refusal)
-            return failure.ending
-        return await self._relay(response, client, send=send, write=scope["write"], account=account, upstream=upstream)
-
-    async def _attempt(
-        self, scope: Scope, client: Client, upstream: Upstream, exchange: Exchange, observation: Observation
-    ) -> httpx.Response:
-        """Have one upstream answer. What a retired connection swallowed is sent again, once, on a fresh one."""
-        # What it takes to look into the request and to choose is overhead; what the client took to send it is not.
-        since = client.complete_at or self._clock()
-        headers = self._gate.outgoing(outgoing_headers(scope["headers"]), upstream.api_key)
-        request = httpx.Request(
-            scope["method"],
-            upstream.url,
-            headers=headers,
-            stream=client,
-            extensions={"exchange": exchange, "timeout": self._timeout},
-        )
-        started = self._clock()
-        while True:
-            result, status = AttemptResult.ABANDONED, None
-            try:
-                response = await self._transport.handle_async_request(request)
-                result, status = AttemptResult.ANSWERED, response.status_code
-                return response
-            except StaleConnectionError:
-                result = AttemptResult.RESENT
-            except httpx.TransportError as exc:
-                failure = explain(exc, upstream)
-                result = failure.result
-                raise failure from exc
-            finally:
-                now = self._clock()
-                observation.add_attempt(Attempt(upstream.name, result, now - started, status, exchange.reused))
-                if result in (AttemptResult.ANSWERED, AttemptResult.RESENT) and exchange.written_at is not None:
-                    observation.add_overhead(max(0.0, exchange.written_at - since - exchange.connect_seconds))
-            exchange.fresh, exchange.reused, started, since = True, False, now, now
+            return Ending(failure.outcome, str(failure.result))
+        try:
+            return await self._relay(response, client, send=send, write=scope["write"], account=account)
+        finally:
+            use.end()
 
     async def _relay(
         self,
@@ -220,10 +184,11 @@ class Forwarder:
         send: Send,
         write: Write,
         account: Account,
-        upstream: Upstream,
     ) -> Ending:
         stream = cast(AnswerStream, response.stream)
         headers = answer_headers(response)
+        if self._routing_headers:
+            headers += routing_headers(account.observation)
         try:
             now = self._clock()
             await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
@@ -232,9 +197,9 @@ class Forwarder:
             await Relay(stream, send=send, write=write, observe=observe, on_end=client.served, clock=self._clock).run()
         except httpx.TransportError as exc:
             # The head is out: returning without an end makes the server close the connection, which tells the client.
-            failure = explain(exc, upstream)
+            failure = explain(exc, account.observation.upstream)
             log.warning("answer broken off: %s", failure, extra={"request_id": account.observation.request_id})
-            return failure.ending
+            return Ending(failure.outcome, str(failure.result))
         finally:
             await stream.aclose()
         return ANSWERED
@@ -259,20 +224,6 @@ def _look_away(_: float, __: bytes) -> None:
     """Observe nothing."""
 
 
-def target(scope: Scope, upstream: Upstream) -> bytes:
-    """The request target for the upstream: the client's own, percent-encoding untouched, behind the upstream's path."""
-    sent: bytes = scope["target"]
-    return upstream.path_prefix + sent if sent.startswith(b"/") else sent
-
-
-def outgoing_headers(headers: Headers) -> Headers:
-    """End-to-end fields of a request, and chunked framing where the client used it."""
-    kept = end_to_end(headers)
-    if find(headers, b"transfer-encoding") is not None:
-        kept.append((b"transfer-encoding", b"chunked"))
-    return kept
-
-
 def answer_headers(response: httpx.Response) -> Headers:
     """End-to-end fields of an answer."""
     kept = end_to_end(response.headers.raw)
@@ -282,30 +233,20 @@ def answer_headers(response: httpx.Response) -> Headers:
     return kept
 
 
-def explain(error: httpx.TransportError, upstream: Upstream) -> UpstreamFailureError:
-    """What a failure means, for the record and for the client, who learns the upstream's name but not its address."""
-    name = f"upstream '{upstream.name}'"
-    match error:
-        case httpx.ConnectTimeout():
-            return _failure(AttemptResult.CONNECT_TIMEOUT, 502, f"{name} cannot be reached: {error}")
-        case httpx.ConnectError():
-            return _failure(AttemptResult.CONNECT_ERROR, 502, f"{name} cannot be reached: {error}")
-        case httpx.ReadTimeout() | httpx.WriteTimeout():
-            return _failure(AttemptResult.TIMEOUT, 504, f"{name} {error}")
-        case httpx.ReadError() | DisconnectedError():
-            return _failure(AttemptResult.DISCONNECTED, 502, f"{name} {error}")
-        case _:
-            return _failure(AttemptResult.PROTOCOL_ERROR, 502, f"{name} {error}")
+def routing_headers(observation: Observation) -> Headers:
+    """Where an answer comes from, when that was a choice."""
+    decision = observation.decision
+    if decision is None:
+        return []
+    facts = (
+        (b"tier", observation.tier),
+        (b"upstream", observation.upstream or ""),
+        (b"complexity", decision.complexity),
+    )
+    return [(b"x-routing-" + name, value.encode("ascii", "backslashreplace")) for name, value in facts]
 
 
-_TYPES = {
-    AttemptResult.CONNECT_TIMEOUT: "upstream_unreachable",
-    AttemptResult.CONNECT_ERROR: "upstream_unreachable",
-    AttemptResult.TIMEOUT: "upstream_timeout",
-    AttemptResult.DISCONNECTED: "upstream_disconnected",
-    AttemptResult.PROTOCOL_ERROR: "upstream_protocol_error",
-}
-
-
-def _failure(result: AttemptResult, status: int, message: str) -> UpstreamFailureError:
-    return UpstreamFailureError(result, Refusal(status, _TYPES[result], message))
+def refusal_for(error: RoutingError) -> Refusal:
+    """Our answer to a request that cannot be routed."""
+    headers = () if error.retry_seconds is None else ((b"retry-after", b"%d" % error.retry_seconds),)
+    return Refusal(error.status, error.type, str(error), headers)

@@ -1,26 +1,291 @@
-"""The order in which upstreams are considered: a pure function of what is asked for, what is served, who is well."""
+"""Where a request goes: a pure function of what it asks for, what there is, and who is well.
+
+`fleet` calls `choose` for every request where there is a choice. docs/routing.md says the same for users.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
-from exporter.routing.upstream import Upstream
+from exporter.errors import RoutingError
+from exporter.record import Complexity, RoutingReason
+from exporter.routing.backend import Backend, Candidate
+from exporter.routing.health import Condition
+from exporter.routing.request import Request
+from exporter.routing.tiers import TierOrder
+from exporter.settings.routing import UNKNOWN_TIER
+
+Groups = tuple[tuple[Backend, ...], ...]
+"""Backends by tier."""
+
+ASSUMED_SLOTS = 4
+"""Of a server that does not tell: what llama-server chooses by itself."""
 
 
-def candidates(
-    upstreams: Sequence[Upstream],
-    requested_model: str | None,
-    served: Mapping[str, frozenset[str]],
-    down: Collection[str] = (),
-) -> Sequence[Upstream]:
-    """Upstreams, best first: those that are not `down`, among them those that serve the requested model; then in
-    configured order.
+class UnknownTierError(RoutingError):
+    """The client named a tier that nobody has."""
 
-    `served` maps an upstream's name to the model names it answers to; upstreams not in it are not known yet.
+
+class NoneAvailableError(Exception):
+    """Nobody who could take the request is well."""
+
+
+class Standing(NamedTuple):
+    """How a backend is doing now."""
+
+    condition: Condition = Condition.READY
+    in_flight: int = 0
+    """Requests that we have there now."""
+    begun: int = 0
+    """Requests that we have ever sent there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the operator wants."""
+
+    aliases: frozenset[str] = frozenset(("auto",))
+    fallback: Literal["any", "tier", "off"] = "any"
+    load_models: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What there is to choose from; changes when an upstream says something new of itself, not from request to
+    request."""
+
+    backends: tuple[Backend, ...]
+    """In configured order."""
+    doors: tuple[Backend, ...]
+    """One per upstream, for requests that concern no model in particular. Of an upstream that is no router, its
+    backend."""
+    order: TierOrder
+    tier_of_level: Mapping[Complexity, str]
+    """Where requests of each complexity belong; a tier that may have nobody."""
+    by_name: Mapping[str, tuple[Backend, ...]] = field(init=False)
+    tiers: tuple[str, ...] = field(init=False)
+    lines: Mapping[str, Groups] = field(init=False)
+    """For each tier that can be wanted, all backends: its own, then those of the next tier in its fallback order..."""
+    unchanged: Mapping[str, Candidate] = field(init=False)
+    """By backend id: the candidate for a request that goes there as it is."""
+    members: tuple[Backend, ...] = field(init=False)
+    """Backends and doors, each once."""
+    places: Mapping[str, int] = field(init=False)
+    """Place of each of these, by id."""
+
+    def __post_init__(self) -> None:
+        by_name: dict[str, tuple[Backend, ...]] = {}
+        for backend in self.backends:
+            for name in backend.names:
+                by_name[name] = (*by_name.get(name, ()), backend)
+        tiers = tuple(dict.fromkeys(backend.tier for backend in self.backends))
+        members = tuple(dict.fromkeys((*self.backends, *self.doors)))
+        object.__setattr__(self, "by_name", by_name)
+        object.__setattr__(self, "tiers", tiers)
+        every = dict.fromkeys((*self.tier_of_level.values(), *tiers, UNKNOWN_TIER))
+        object.__setattr__(self, "lines", {wanted: self._line(wanted, tiers) for wanted in every})
+        object.__setattr__(self, "unchanged", {backend.id: Candidate(backend) for backend in members})
+        object.__setattr__(self, "members", members)
+        object.__setattr__(self, "places", {backend.id: place for place, backend in enumerate(members)})
+
+    def _line(self, wanted: str, tiers: Sequence[str]) -> Groups:
+        order = self.order.fallback_order(wanted, tiers)
+        groups = (tuple(backend for backend in self.backends if backend.tier == tier) for tier in order)
+        return tuple(group for group in groups if group)
+
+
+class Choice(NamedTuple):
+    """The outcome."""
+
+    candidates: tuple[Candidate, ...]
+    """Best first, at least one; nobody twice."""
+    reason: RoutingReason
+    wanted_tier: str
+    fallback: bool
+    """The first is not of those that the request belongs to: none of them is well."""
+
+
+def choose(
+    request: Request,
+    level: Complexity,
+    layout: Layout,
+    standings: Mapping[str, Standing],
+    terms: Terms,
+    *,
+    favourite: Callable[[str], str | None] = lambda _: None,
+) -> Choice:
+    """Candidates for a request that generates text, best first.
+
+    `standings` is by backend id. `favourite` gives, for a tier, the id of the backend that has the conversation in its
+    cache. Raises UnknownTierError, NoneAvailableError.
     """
+    serving = _serving(request, layout, terms)
+    reason, wanted, pool = _pool(request, level, layout, terms, serving)
+    pool = _fitting(request, pool)
+    wanted, groups = _line_up(wanted, pool, layout)
 
-    def rank(upstream: Upstream) -> tuple[bool, bool]:
-        serves = requested_model is not None and requested_model in served.get(upstream.name, frozenset())
-        return upstream.name in down, not serves
+    def place(backend: Backend) -> tuple[int, bool, bool, float, float, int]:
+        condition, in_flight, begun = standings[backend.id]
+        slots = backend.slots or ASSUMED_SLOTS
+        weight = backend.upstream.weight
+        return (
+            condition,
+            backend.asleep or not backend.loaded,
+            in_flight >= slots or favourite(backend.tier) != backend.id,
+            in_flight / (slots * weight),
+            begun / weight,
+            layout.places[backend.id],
+        )
 
-    return upstreams if len(upstreams) == 1 else sorted(upstreams, key=rank)
+    def in_order(groups: Groups, named: Collection[Backend]) -> list[Backend]:
+        ordered: list[Backend] = []
+        for group in groups:
+            able = [each for each in group if _is_able(each, standings, terms, named)]
+            if len(able) > 1:
+                able.sort(key=place)
+            ordered += able
+        return ordered
+
+    able = in_order(groups, serving)
+    belonging = len(able)
+    if others := _others(request, pool, layout, terms):
+        able += in_order(_filtered(layout.lines[wanted], others), ())
+    if terms.fallback != "any":
+        able = [backend for backend in able if backend.tier == wanted][: 1 if terms.fallback == "off" else None]
+    if not able:
+        raise NoneAvailableError
+    fallback = not belonging or able[0].tier != wanted
+    return Choice(tuple([_candidate(request, backend, layout) for backend in able]), reason, wanted, fallback)
+
+
+def choose_other(
+    request: Request, layout: Layout, standings: Mapping[str, Standing], terms: Terms
+) -> tuple[Candidate, ...]:
+    """Candidates for a request that generates no text: no other model can answer in the place of the one it names.
+
+    Embeddings and the like are shared out among those who serve the model. Everything else stays with the first
+    upstream that is well, in configured order, so that what is asked of one server is asked of the same one the next
+    time. Raises NoneAvailableError.
+    """
+    serving = _serving(request, layout, terms)
+    pool: Sequence[Backend] = serving or layout.doors
+    if request.tier in layout.tiers:
+        pool = [backend for backend in serving or layout.backends if backend.tier == request.tier] or pool
+
+    def place(backend: Backend) -> tuple[int, float, int]:
+        standing = standings[backend.id]
+        slots = (backend.slots or ASSUMED_SLOTS) * backend.upstream.weight
+        load = standing.in_flight / slots if serving and request.inference else 0.0
+        return standing.condition, load, layout.places[backend.id]
+
+    able = sorted((each for each in pool if standings[each.id].condition is not Condition.DOWN), key=place)
+    if not able:
+        raise NoneAvailableError
+    if terms.fallback == "off":
+        able = able[:1]
+    return tuple(Candidate(backend, _real_name(request, backend, terms)) for backend in able)
+
+
+def _serving(request: Request, layout: Layout, terms: Terms) -> tuple[Backend, ...]:
+    """Who answers to the model that the client named."""
+    if request.model is None or request.model in terms.aliases:
+        return ()
+    return layout.by_name.get(request.model, ())
+
+
+def _pool(
+    request: Request, level: Complexity, layout: Layout, terms: Terms, serving: tuple[Backend, ...]
+) -> tuple[RoutingReason, str, Sequence[Backend]]:
+    """Why, the wanted tier, and who comes first in question."""
+    if request.tier is not None:
+        if request.tier not in layout.tiers:
+            raise UnknownTierError(f"there is no tier {request.tier[:40]!r}; there are {', '.join(layout.tiers)}")
+        return RoutingReason.TIER, request.tier, _preferred(request.tier, layout.backends, serving)
+    wanted = layout.tier_of_level[level]
+    if serving:
+        return RoutingReason.MODEL, wanted, serving
+    if request.model is None or request.model in terms.aliases:
+        return RoutingReason.COMPLEXITY, wanted, layout.backends
+    # A name that nobody lists. A server that is no router takes any name; a router shall say itself that it has no such
+    # model, for nobody asked for another.
+    plain = [backend for backend in layout.backends if backend.routed_model is None]
+    return RoutingReason.COMPLEXITY, wanted, plain or layout.doors
+
+
+def _preferred(tier: str, backends: Sequence[Backend], serving: Sequence[Backend]) -> Sequence[Backend]:
+    """Of a tier, those that answer to the named model where there are some."""
+    return [each for each in serving if each.tier == tier] or [each for each in backends if each.tier == tier]
+
+
+def _fitting(request: Request, pool: Sequence[Backend]) -> Sequence[Backend]:
+    """Those that can take what the request holds; all, when nobody can, and the server shall say so."""
+    longest = request.at_most_tokens
+    if not (request.images or request.audio or request.tools) and all(
+        each.context_size is None or each.context_size > longest for each in pool
+    ):
+        return pool
+    fitting = [each for each in pool if _fits(request, each)]
+    if fitting:
+        return fitting
+    roomiest = max((each.context_size or 0 for each in pool), default=0)
+    able = [each for each in pool if (each.context_size or 0) == roomiest and _takes(request, each)]
+    return able or pool
+
+
+def _takes(request: Request, backend: Backend) -> bool:
+    return not (
+        (request.images and backend.vision is False)
+        or (request.audio and backend.audio is False)
+        or (request.tools and backend.tools is False)
+    )
+
+
+def _fits(request: Request, backend: Backend) -> bool:
+    size = backend.context_size
+    return _takes(request, backend) and (size is None or request.at_most_tokens < size or request.prompt_tokens < size)
+
+
+def _line_up(wanted: str, pool: Sequence[Backend], layout: Layout) -> tuple[str, Groups]:
+    """The wanted tier, or the next in its fallback order that the pool has; and the pool, in the order from there."""
+    if pool is layout.doors and pool is not layout.backends:
+        return pool[0].tier, (tuple(pool),)
+    groups = _filtered(layout.lines[wanted], pool)
+    nearest = groups[0][0].tier
+    return nearest, groups if nearest == wanted else _filtered(layout.lines[nearest], pool)
+
+
+def _filtered(groups: Groups, kept: Sequence[Backend]) -> Groups:
+    """The groups without those who are not to be kept."""
+    if len(kept) == sum(map(len, groups)):
+        return groups
+    ids = {backend.id for backend in kept}
+    filtered = (tuple([backend for backend in group if backend.id in ids]) for group in groups)
+    return tuple([group for group in filtered if group])
+
+
+def _others(request: Request, pool: Sequence[Backend], layout: Layout, terms: Terms) -> Sequence[Backend]:
+    """Who may answer when nobody of the pool can; nobody for a model that no router knows."""
+    if terms.fallback == "off" or len(pool) == len(layout.backends) or pool is layout.doors:
+        return ()
+    ids = {backend.id for backend in pool}
+    return [backend for backend in _fitting(request, layout.backends) if backend.id not in ids]
+
+
+def _is_able(backend: Backend, standings: Mapping[str, Standing], terms: Terms, named: Collection[Backend]) -> bool:
+    """A router loads a model that it is asked for; it is the client who decides on that by naming it."""
+    if standings[backend.id].condition is Condition.DOWN:
+        return False
+    return backend.loaded or terms.load_models or any(backend is each for each in named)
+
+
+def _candidate(request: Request, backend: Backend, layout: Layout) -> Candidate:
+    if backend.routed_model is None or request.model in backend.names:
+        return layout.unchanged[backend.id]
+    return Candidate(backend, backend.routed_model)
+
+
+def _real_name(request: Request, backend: Backend, terms: Terms) -> str | None:
+    """For a request that generates nothing: only an alias has to be replaced."""
+    return backend.routed_model if request.model in terms.aliases else None

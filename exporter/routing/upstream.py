@@ -14,8 +14,13 @@ class Upstream:
     name: str
     url: httpx.URL
     """Scheme, host and port; a path is put before every request's own."""
-    tier: str = "unknown"
+    tier: str | None = None
+    """As configured; None: that of each of its models."""
     provider: str = "llama_cpp"
+    models: frozenset[str] = frozenset()
+    """Names that it was configured to answer to, beside those that it lists."""
+    weight: float = 1.0
+    """Its share of the load within its tier."""
     api_key: str | None = None
     """Sent as a bearer token with requests that carry no credentials of their own."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
@@ -26,6 +26,8 @@ from exporter.system.router import Router
 from exporter.system.single_model import SingleModel
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ServerState
 
+INTERVAL_SECONDS = 5.0
+"""Longest time between two health checks, give or take a tenth."""
 HEALTH_SECONDS = 2.0
 """Longest wait for `/health`, which a llama-server answers at once, however busy it is."""
 NOT_LLAMA_SERVER = "answers, but not as a llama-server does"
@@ -46,10 +48,11 @@ class LlamaServerCollector:
     def __init__(
         self,
         upstream: str,
-        tier: str,
+        tier_of: Callable[[str | None], str],
         base_url: str,
         client: httpx.AsyncClient,
         *,
+        interval_seconds: float = INTERVAL_SECONDS,
         api_key: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         last_activity: Callable[[], float | None] = lambda: None,
@@ -58,13 +61,17 @@ class LlamaServerCollector:
     ) -> None:
         """Take what identifies the upstream, and how much may be asked of an idle one.
 
+        `tier_of` gives the tier of a model from its quantization, or from None where that is not known.
         `last_activity` gives the time (of `clock`) of the last request proxied to this upstream, and now while one is
         in flight; `last_model_activity` does so for one model of a router. `ask_idle` asks `/slots` and `/metrics` of
         an idle model too: right for a server that was not told to sleep, when requests by-pass the sidecar.
         """
         self.name = f"llama_server:{upstream}"
         self._upstream = upstream
-        self._tier = tier
+        self.longest_interval_seconds = interval_seconds
+        """How long the sampler may wait between two looks, however seldom it looks at the rest."""
+        self._tier_of = tier_of
+        self._tiers: tuple[str, ...] = (tier_of(None),)
         self._clock = clock
         self._endpoints = Endpoints(client, base_url, api_key=api_key, clock=clock)
         self._single = SingleModel(self._endpoints, last_activity=last_activity, ask_idle=ask_idle)
@@ -134,9 +141,11 @@ class LlamaServerCollector:
 
     def _snapshot(self, health: Health, models: tuple[ModelSnapshot, ...]) -> LlamaServerSnapshot:
         state = health.state or ServerState.ERROR
+        models = tuple(replace(model, tier=self._tier_of(model.quantization)) for model in models)
+        self._tiers = tuple(dict.fromkeys(model.tier for model in models)) or self._tiers
         return LlamaServerSnapshot(
             upstream=self._upstream,
-            tier=self._tier,
+            tiers=self._tiers,
             state=state,
             health_seconds=health.seconds,
             router=self._is_router,

@@ -30,6 +30,10 @@ class Props:
     total_slots: int | None = None
     sleeping: bool | None = None
     """None for builds that cannot sleep (before December 2025)."""
+    vision: bool | None = None
+    audio: bool | None = None
+    tools: bool | None = None
+    """Whether the chat template knows tools."""
 
     @property
     def build_number(self) -> int | None:
@@ -46,6 +50,8 @@ class ListedModel:
     aliases: tuple[str, ...] = ()
     state: ModelState = ModelState.LOADED
     path: str | None = None
+    repository: str | None = None
+    """Where a router fetches the model from (`org/name-GGUF:Q4_K_M`)."""
     file_type: str | None = None
     parameters: int | None = None
     size_bytes: int | None = None
@@ -53,6 +59,8 @@ class ListedModel:
     training_context_size: int | None = None
     sleep_seconds: float | None = None
     """A router's `--sleep-idle-seconds` for this model: 0 when it never sleeps, None when the entry does not say."""
+    vision: bool | None = None
+    audio: bool | None = None
 
 
 def parse_props(document: object) -> Props | None:
@@ -62,6 +70,7 @@ def parse_props(document: object) -> Props | None:
     if not (settings or "role" in props or "total_slots" in props or "model_path" in props):
         return None
     path = text(props.get("model_path"))
+    modalities, template = mapping(props.get("modalities")), mapping(props.get("chat_template_caps"))
     return Props(
         router=props.get("role") == "router",
         build=text(props.get("build_info")),
@@ -71,6 +80,9 @@ def parse_props(document: object) -> Props | None:
         context_size=size(settings.get("n_ctx")),
         total_slots=size(props.get("total_slots")),
         sleeping=flag(props.get("is_sleeping")),
+        vision=flag(modalities.get("vision")),
+        audio=flag(modalities.get("audio")),
+        tools=flag(template.get("supports_tools")),
     )
 
 
@@ -86,17 +98,21 @@ def parse_models(document: object) -> tuple[ListedModel, ...] | None:
 def _listed(entry: Document) -> ListedModel:
     meta, status = mapping(entry.get("meta")), mapping(entry.get("status"))
     arguments = [argument for argument in sequence(status.get("args")) if isinstance(argument, str)]
+    inputs = sequence(mapping(entry.get("architecture")).get("input_modalities"))
     return ListedModel(
         id=entry["id"],
         aliases=tuple(alias for alias in sequence(entry.get("aliases")) if text(alias) and alias != entry["id"]),
         state=_state(status) if "status" in entry else ModelState.LOADED,
         path=_argument(arguments, "--model"),
+        repository=_argument(arguments, "--hf-repo"),
         file_type=text(meta.get("ftype")),
         parameters=size(meta.get("n_params")),
         size_bytes=size(meta.get("size")),
         context_size=size(meta.get("n_ctx")),
         training_context_size=size(meta.get("n_ctx_train")),
         sleep_seconds=_sleep_seconds(arguments),
+        vision="image" in inputs if inputs else None,
+        audio="audio" in inputs if inputs else None,
     )
 
 
@@ -163,25 +179,28 @@ def describe(
     state: ModelState,
 ) -> ModelSnapshot | None:
     """Everything that does not change from one moment to the next; None when nothing names the model."""
-    listed_path, props_path = (listed.path if listed else None), (props.model_path if props else None)
-    path = props_path or listed_path
+    listed, props = listed or ListedModel(id=""), props or Props()
+    path = props.model_path or listed.path
     file_name = base_name(path) if path else None
-    name = (listed.id if listed else None) or (props.model_alias if props else None) or file_name
+    name = listed.id or props.model_alias or file_name
     if name is None:
         return None
-    file_type = (props.file_type if props else None) or (listed.file_type if listed else None)
     shown = public_name(name)
-    aliases = tuple(public_name(alias) for alias in listed.aliases) if listed else ()
+    aliases = (public_name(alias) for alias in listed.aliases)
+    file_type = props.file_type or listed.file_type
     return ModelSnapshot(
         id=shown,
         state=state,
         aliases=tuple(alias for alias in aliases if alias != shown),
         file_name=file_name,
-        quantization=quantization(shown, file_name, file_type),
-        parameters=listed.parameters if listed else None,
-        size_bytes=listed.size_bytes if listed else None,
-        context_size=(props.context_size if props else None) or (listed.context_size if listed else None),
-        training_context_size=listed.training_context_size if listed else None,
-        total_slots=props.total_slots if props else None,
+        quantization=quantization(shown, file_name or listed.repository, file_type),
+        parameters=listed.parameters,
+        size_bytes=listed.size_bytes,
+        context_size=props.context_size or listed.context_size,
+        training_context_size=listed.training_context_size,
+        total_slots=props.total_slots,
         file_type=file_type,
+        vision=listed.vision if props.vision is None else props.vision,
+        audio=listed.audio if props.audio is None else props.audio,
+        tools=props.tools,
     )

@@ -8,6 +8,7 @@ stays unloaded, and asking `/props`, `/metrics` or `/slots` of a model does not 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from exporter.system.answers import Endpoints
 from exporter.system.model_facts import ListedModel, Props, describe, parse_models, parse_props
@@ -35,7 +36,7 @@ class RouterModel:
         if listed.state not in {ModelState.LOADED, ModelState.SLEEPING}:
             self._watch = ModelWatch(self._endpoints, self._id)
             self._props, self._props_at = None, None
-            return describe(listed, None, listed.state)
+            return self._described(listed, listed.state)
         fresh = await self._ask_props(now, listed)
         asleep = listed.state is ModelState.SLEEPING or (self._props is not None and bool(self._props.sleeping))
         terms = self._terms(listed, last_activity, ask_idle=ask_idle)
@@ -43,8 +44,12 @@ class RouterModel:
             await self._watch.look_at_sleeper(terms)
         elif fresh or not terms.may_sleep:
             await self._watch.look(now, terms)
-        model = describe(listed, self._props, ModelState.SLEEPING if asleep else ModelState.LOADED)
+        model = self._described(listed, ModelState.SLEEPING if asleep else ModelState.LOADED)
         return self._watch.add_to(model) if model is not None else None
+
+    def _described(self, listed: ListedModel, state: ModelState) -> ModelSnapshot | None:
+        model = describe(listed, self._props, state)
+        return replace(model, routed_name=self._id) if model is not None else None
 
     async def _ask_props(self, now: float, listed: ListedModel) -> bool:
         """Whether `_props` is from this very moment. Asked every time where sleep is possible: older routers list a

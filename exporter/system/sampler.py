@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Protocol, cast
 
 from exporter import tasks
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 5.0
 SHORTEST_INTERVAL_SECONDS = 0.5
 LONGEST_INTERVAL_SECONDS = 3600.0
+JITTER = 0.1
+"""Share by which the turns of what is asked over the network vary, so that several sidecars do not ask in step."""
 CLOSE_SECONDS = 1.0
 """How long `close` waits for a collector that is blocked."""
 
@@ -55,6 +59,11 @@ class AsyncCollector(Protocol):
         """Under which its status is shown."""
         ...
 
+    @property
+    def longest_interval_seconds(self) -> float:
+        """It is sampled at least this often, whatever the sampler's interval; infinite where that alone counts."""
+        ...
+
     async def collect(self) -> Part:
         """Look once. Raises as for BlockingCollector."""
         ...
@@ -67,6 +76,8 @@ class _Entry:
     name: str
     start: Callable[[], asyncio.Future[Part]]
     close: Callable[[], asyncio.Future[None]] | None
+    longest_interval_seconds: float = math.inf
+    jitter: float = 0.0
     running: asyncio.Future[Part] | None = None
     started_at: float = 0.0
     part: Part | None = None
@@ -83,13 +94,15 @@ class Sampler:
         interval_seconds: float = INTERVAL_SECONDS,
         on_sample: Callable[[Part], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        random: Random | None = None,
     ) -> None:
-        """`on_sample` is told of every new sample, once."""
+        """`on_sample` is told of every new sample, once. `random` spreads the turns of async collectors."""
         self.latest = Snapshot()
         """Replaced as a whole after every sample of any collector, never changed."""
         self.interval_seconds = interval_seconds
         self._on_sample = on_sample
         self._clock = clock
+        self._random = random or Random()  # noqa: S311 - only spreads polls over time, nobody gains by guessing it
         self._entries = [_entry(collector) for collector in collectors]
         self._interval_changed: asyncio.Future[None] | None = None
         self.set_interval(interval_seconds)
@@ -105,7 +118,10 @@ class Sampler:
             self._interval_changed.set_result(None)
 
     async def run(self) -> None:
-        """Sample every collector now and then once per interval, until cancelled."""
+        """Sample every collector now and then once per interval, until cancelled.
+
+        The interval of an async collector is its own where that is shorter, and each time up to a tenth more or less.
+        """
         self._interval_changed = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.TaskGroup() as loops:
@@ -152,11 +168,15 @@ class Sampler:
 
     async def _wait_until_next_turn(self, entry: _Entry, turn: float) -> None:
         """Ends one interval after `turn`, whether or not the collector is done by then."""
-        while (remaining := turn + self.interval_seconds - self._clock()) > 0:
+        spread = self._random.uniform(1 - entry.jitter, 1 + entry.jitter)
+        while (remaining := turn + self._interval_of(entry) * spread - self._clock()) > 0:
             changed = self._changed()
             awaited: list[asyncio.Future[Any]] = [changed] if entry.running is None else [changed, entry.running]
             await asyncio.wait(awaited, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
             self._finish(entry)
+
+    def _interval_of(self, entry: _Entry) -> float:
+        return min(self.interval_seconds, entry.longest_interval_seconds)
 
     def _changed(self) -> asyncio.Future[None]:
         """Done when the interval changes the next time."""
@@ -206,8 +226,10 @@ def _entry(collector: BlockingCollector | AsyncCollector) -> _Entry:
 
 
 def _async_entry(collector: AsyncCollector) -> _Entry:
-    name = collector.name
-    return _Entry(name, start=lambda: tasks.spawn(collector.collect(), name=f"collect:{name}"), close=None)
+    def start() -> asyncio.Future[Part]:
+        return tasks.spawn(collector.collect(), name=f"collect:{collector.name}")
+
+    return _Entry(collector.name, start, None, collector.longest_interval_seconds, JITTER)
 
 
 def _blocking_entry(collector: BlockingCollector) -> _Entry:

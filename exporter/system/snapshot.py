@@ -195,6 +195,16 @@ class ModelSnapshot:
     mirrored: tuple[MirroredSample, ...] = ()
     file_type: str | None = None
     """llama-server's own `model_ftype` as it says it (`Q4_K - Medium`, `all F32`); can contradict `quantization`."""
+    tier: str = "unknown"
+    """As configured for its upstream, else from its quantization; `unknown` where that does not tell."""
+    vision: bool | None = None
+    """Whether it takes images."""
+    audio: bool | None = None
+    """Whether it takes sound."""
+    tools: bool | None = None
+    """Whether its chat template knows tools; None also while a router has it unloaded."""
+    routed_name: str | None = None
+    """Behind a router, the exact name to ask it for; `id` may be shorter. None where the upstream is no router."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +212,8 @@ class LlamaServerSnapshot:
     """One upstream as its own endpoints describe it."""
 
     upstream: str
-    tier: str
+    tiers: tuple[str, ...]
+    """Tiers of its models, each once; while it is down or loading, those that it had last. At least one."""
     state: ServerState
     health_seconds: float | None = None
     """Round trip of the health check; None when there was no answer."""

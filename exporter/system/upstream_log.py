@@ -23,6 +23,6 @@ class UpstreamLog:
             return
         extra = {"upstream": server.upstream, "state": str(server.state), "reason": server.error}
         if server.up:
-            log.info("upstream is ready", extra=extra)
+            log.info("upstream is ready", extra=extra | {"tiers": list(server.tiers)})
         else:
             log.warning("upstream is not ready", extra=extra)

@@ -46,6 +46,10 @@ class Buckets:
     """Tokens of one request: 1, quadrupling up to 1048576."""
     overhead: Bounds = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
     """Seconds that the sidecar itself adds."""
+    score: Bounds = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 50.0)
+    """Complexity scores; the default cuts, 3 and 7, are among them."""
+    decision: Bounds = (5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
+    """Seconds that a routing decision takes."""
     health_check: Bounds = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
     """Seconds for the round trip of a health check."""
     event_loop_lag: Bounds = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)

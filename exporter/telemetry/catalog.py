@@ -204,6 +204,34 @@ REQUESTS_IN_FLIGHT = Metric(
     labels=("tier", "upstream"),
 )
 
+# Routing
+
+ROUTING_DECISIONS = Metric(
+    "llm_routing_decisions",
+    Kind.COUNTER,
+    "Requests that were routed, by how complex they were taken to be, by the tier that they went to, and by whether "
+    "that was a fallback.",
+    Feed.RECORD,
+    unit="decisions",
+    labels=("complexity", "tier", "fallback"),
+)
+ROUTING_SCORE = Metric(
+    "llm_routing_score",
+    Kind.HISTOGRAM,
+    "Complexity scores of the requests that were routed; those whose client gave the complexity alone have none.",
+    Feed.RECORD,
+    labels=("complexity", "tier"),
+    buckets="score",
+)
+ROUTING_DECISION_DURATION = Metric(
+    "llm_routing_decision_duration_seconds",
+    Kind.HISTOGRAM,
+    "Time that it took to decide where a request goes.",
+    Feed.RECORD,
+    unit="seconds",
+    buckets="decision",
+)
+
 # Upstreams
 
 TIER_MODELS_CONFIGURED = Metric(

@@ -60,7 +60,7 @@ def _gather(servers: Iterable[LlamaServerSnapshot]) -> Iterable[_Family]:
     families: dict[str, _Family] = {}
     for server in servers:
         for model in server.models:
-            ours = server.upstream, server.tier, clean(model.id)
+            ours = server.upstream, model.tier, clean(model.id)
             for sample in model.mirrored:
                 family = families.get(sample.name)
                 if family is None:

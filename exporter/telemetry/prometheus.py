@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -17,6 +17,7 @@ from exporter.system.snapshot import LlamaServerSnapshot
 from exporter.telemetry import catalog
 from exporter.telemetry.buckets import Bounds, Buckets
 from exporter.telemetry.catalog import Metric
+from exporter.telemetry.decisions import DecisionMetrics
 from exporter.telemetry.guard import ERROR_TYPE, FINISH_REASON, Guard
 from exporter.telemetry.instruments import Counter, CounterSeries, Histogram, HistogramSeries
 
@@ -64,9 +65,11 @@ class RequestMetrics:
         buckets: Buckets | None = None,
         *,
         only_model: Callable[[str | None], str | None] = lambda _: None,
+        tiers: Sequence[str] = (),
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`only_model` gives the model of an upstream that has no other: what is meant by a request that names none."""
+        """`only_model` gives the model of an upstream that has no other: what is meant by a request that names none.
+        `tiers` are those that requests are known to be routed to."""
         bounds = buckets or Buckets()
 
         def histogram(metric: Metric) -> Histogram:
@@ -83,6 +86,7 @@ class RequestMetrics:
         self._attempts = Counter(catalog.UPSTREAM_ATTEMPTS, wall_clock)
         self._histograms = [histogram(metric) for metric, _ in _HISTOGRAMS]
         self._counters = [Counter(metric, wall_clock) for metric, _ in _COUNTERS]
+        self._routing = DecisionMetrics(guard.overflow, bounds, tiers, wall_clock)
         self._fields = self._build_fields()
         self._bundles: dict[_Labels, _Bundle] = {}
 
@@ -90,7 +94,7 @@ class RequestMetrics:
         """Every family, in the order of the catalogue."""
         every: list[Counter | Histogram] = [*self._histograms, *self._counters, self._guard.overflow]
         every += self._duration, self._gaps, self._tokens, self._health
-        every += self._requests, self._finish_reasons, self._attempts
+        every += self._requests, self._finish_reasons, self._attempts, *self._routing.families()
         return tuple(sorted(every, key=lambda family: catalog.CATALOGUE.index(family.metric)))
 
     def record(self, record: RequestRecord) -> None:
@@ -99,6 +103,8 @@ class RequestMetrics:
         self._count_request(bundle, record)
         for attempt in record.attempts:
             self._count_attempt(attempt)
+        if record.decision is not None:
+            self._routing.record(record.tier, record.decision)
         if record.inference:
             self._observe(bundle, record)
 

@@ -20,7 +20,8 @@ whichever the `Accept` header prefers, compressed when `Accept-Encoding` allows 
 so scraping often is cheap.
 
 - Where an OpenTelemetry convention names a metric, its Prometheus name is the one that the same metric has when it
-  arrives by OTLP. Everything else is called `llm_` (requests, upstreams) or `llm_sidecar_` (the sidecar itself).
+  arrives by OTLP. Everything else is called `llm_` (requests, routing, upstreams) or `llm_sidecar_` (the sidecar
+  itself).
 - An unknown value is an absent series, never 0. An empty label is an absent label.
 - OpenMetrics adds `_created` times and UNIT lines, and can carry exemplars.
 - All buckets can be configured; the defaults are below.
@@ -51,8 +52,10 @@ _MEANINGS = {
     "stream": "`true`, `false`",
     "http_response_status_code": "Status that the client was sent; empty when it left before that",
     "finish_reason": "As the server names it: `stop`, `length`, `tool_calls`, ...",
+    "complexity": "As the client said (`X-Routing-Complexity`), else by the score: `SIMPLE`, `MODERATE`, `COMPLEX`",
+    "fallback": "`true` when nobody of the wanted tier was well, or an upstream failed and another was tried; `false`",
     "result": "`answered`, `resent`, `connect_error`, `connect_timeout`, `disconnected`, `protocol_error`, `timeout`, "
-    "`abandoned`",
+    "`unavailable`, `abandoned`",
     "model": "A model of an upstream, by the name that clients use",
     "state": "Of a slot: `idle`, `processing`; of a model: `unloaded`, `loading`, `loaded`, `sleeping`, `downloading`, "
     "`failed`",
@@ -65,6 +68,12 @@ _MEANINGS = {
 
 _GROUPS = (
     ("Requests", ("gen_ai_", "llm_"), "Histograms and token counters count requests that ran the model."),
+    (
+        "Routing",
+        ("llm_routing_",),
+        "Of requests that generate text, where there is a choice: several upstreams, or several models on one. `tier` "
+        "is where the request went. At most 100 tiers are told apart; the rest are `other`.",
+    ),
     ("Tiers and upstreams", ("llm_tier_", "llm_upstream"), ""),
     (
         "Host",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState
@@ -21,7 +22,7 @@ def server_families(servers: Servers, configured_models: Mapping[str, int]) -> I
     yield Sampled(catalog.TIER_MODELS_CONFIGURED, tuple(((tier,), n) for tier, n in configured_models.items()))
     available = _available(servers, configured_models) if servers else {}
     yield Sampled(catalog.TIER_MODELS_AVAILABLE, (((tier,), n) for tier, n in available.items()))
-    yield Sampled(catalog.UPSTREAM_UP, (((server.upstream, server.tier), server.up) for server in servers))
+    yield Sampled(catalog.UPSTREAM_UP, _up(servers))
     yield Sampled(catalog.UPSTREAM_SLOTS, _of_models(servers, _slots))
     yield Sampled(catalog.UPSTREAM_CONTEXT_USED, _of_models(servers, _context))
     yield Sampled(catalog.UPSTREAM_MODEL_STATE, _of_models(servers, _states))
@@ -29,28 +30,33 @@ def server_families(servers: Servers, configured_models: Mapping[str, int]) -> I
 
 
 def in_flight_family(in_flight: Iterable[tuple[str, str | None, int]], servers: Servers) -> Sampled:
-    """Requests being served: 0 for every known upstream, and more where there are some."""
-    counts = {(server.tier, server.upstream): 0 for server in servers}
+    """Requests being served: 0 for every tier of every known upstream, and more where there are some."""
+    counts = {(tier, server.upstream): 0 for server in servers for tier in server.tiers}
     for tier, upstream, count in in_flight:
         labels = tier, upstream or ""
         counts[labels] = counts.get(labels, 0) + count
     return Sampled(catalog.REQUESTS_IN_FLIGHT, counts.items())
 
 
-def _available(servers: Servers, tiers: Iterable[str]) -> dict[str, int]:
-    """Models that can answer, by tier; 0 for every tier that is configured."""
-    available = dict.fromkeys(tiers, 0)
+def _available(servers: Servers, tiers: Iterable[str]) -> Mapping[str, int]:
+    """Models that can answer, by tier; 0 for every tier that is configured, and for those of a server that is down."""
+    available = Counter(dict.fromkeys((*tiers, *(tier for server in servers for tier in server.tiers)), 0))
     for server in servers:
-        available[server.tier] = available.get(server.tier, 0) + _answering(server)
+        available.update(_answering(server))
     return available
 
 
-def _answering(server: LlamaServerSnapshot) -> int:
+def _answering(server: LlamaServerSnapshot) -> Iterable[str]:
+    """The tier of each model that can answer."""
     if not server.up:
-        return 0
+        return ()
     if not server.models and not server.router:
-        return 1  # It is well, so it has its one model, though its build does not name it.
-    return sum(model.state in ANSWERING for model in server.models)
+        return server.tiers[:1]  # It is well, so it has its one model, though its build does not name it.
+    return (model.tier for model in server.models if model.state in ANSWERING)
+
+
+def _up(servers: Servers) -> Iterator[Row]:
+    return (((server.upstream, tier), server.up) for server in servers for tier in server.tiers)
 
 
 def _of_models(servers: Servers, rows: Callable[[LlamaServerSnapshot, ModelSnapshot], Iterator[Row]]) -> Iterator[Row]:
@@ -83,4 +89,4 @@ def _states(server: LlamaServerSnapshot, model: ModelSnapshot) -> Iterator[Row]:
 def _info(server: LlamaServerSnapshot, model: ModelSnapshot) -> Iterator[Row]:
     facts = (model.quantization, model.context_size, model.parameters, server.build)
     labels = ("" if fact is None else clean(str(fact)) for fact in facts)
-    yield (server.upstream, server.tier, clean(model.id), *labels), 1
+    yield (server.upstream, model.tier, clean(model.id), *labels), 1

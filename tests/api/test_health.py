@@ -12,8 +12,8 @@ from exporter.api.views import Views
 from exporter.keys import KeyRing
 from exporter.system.snapshot import LlamaServerSnapshot, ServerState, Snapshot
 
-UP = LlamaServerSnapshot(upstream="a", tier="Q2", state=ServerState.READY)
-DOWN = LlamaServerSnapshot(upstream="b", tier="Q4", state=ServerState.UNREACHABLE, error="connection refused")
+UP = LlamaServerSnapshot(upstream="a", tiers=("Q2",), state=ServerState.READY)
+DOWN = LlamaServerSnapshot(upstream="b", tiers=("Q4",), state=ServerState.UNREACHABLE, error="connection refused")
 
 
 def views(servers: Mapping[str, LlamaServerSnapshot], *, sampled: bool = True) -> Views:

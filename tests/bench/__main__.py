@@ -20,9 +20,13 @@ from tests.bench import table
 from tests.bench.cases import CASES, select
 from tests.bench.processes import StartError, raise_file_limit
 from tests.bench.rounds import Results, run_cases
+from tests.bench.routing import Comparison, measure_routing
 from tests.bench.scrape import SERIES_WANTED, GapResult, MemoryResult, measure_gap, measure_memory
 from tests.bench.summary import Row, summarise
 from tests.bench.targets import OURS, PROXY_COMMAND, Target, relays_faithfully, start_nginx, start_ours, start_upstream
+
+EXTRAS = ("gap", "routing", "memory")
+"""What is no case, but can be chosen as one."""
 
 
 @dataclass(slots=True)
@@ -33,6 +37,8 @@ class Report:
     results: Results
     gap: GapResult | None
     memory: MemoryResult | None
+    routing: list[Comparison]
+    """Empty when it was not asked for."""
     complaints: list[str]
     """What could not be measured, or was wrong."""
     load_averages: tuple[float, float]
@@ -47,6 +53,8 @@ class Report:
             parts.append(table.render(self.rows))
         if self.gap is not None:
             parts.append(table.render_gap(self.gap, SERIES_WANTED))
+        if self.routing:
+            parts.append(table.render_routing(self.routing))
         if self.memory is not None:
             parts.append(table.render_memory(self.memory))
         return "\n\n".join([*parts, *self.complaints])
@@ -59,6 +67,7 @@ class Report:
             "rows": [asdict(row) | {"met": row.met} for row in self.rows],
             "rounds": {case: {name: asdict(one) for name, one in by.items()} for case, by in self.results.items()},
             "gap": None if self.gap is None else asdict(self.gap),
+            "routing": [asdict(one) | {"difference": one.difference, "met": one.met} for one in self.routing],
             "memory": None if self.memory is None else asdict(self.memory),
             "complaints": self.complaints,
         }
@@ -71,7 +80,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--seconds-per-case", type=float, default=0.8, metavar="S", help="measured interval (%(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds per case (%(default)s)")
-    names = ", ".join([*(case.name for case in CASES), "gap", "memory"])
+    names = ", ".join([*(case.name for case in CASES), *EXTRAS])
     parser.add_argument(
         "--only", action="append", default=[], metavar="CASE", help=f"by the start of its name: {names}"
     )
@@ -103,8 +112,9 @@ def measure(
     targets: Sequence[Target],
     complaints: list[str],
     fresh: Callable[[], AbstractContextManager[Target]],
+    home: Path,
 ) -> Report:
-    """Run what was asked for; `fresh` starts another llama-exporter."""
+    """Run what was asked for; `fresh` starts another llama-exporter, `home` is for the files of those."""
     cases = select(options.only)
     load_before = os.getloadavg()[0]
     results = run_cases(cases, targets, options.rounds, options.seconds_per_case, tell)
@@ -118,7 +128,23 @@ def measure(
     if ours is not None and wants_memory:
         with fresh() as one_that_has_done_nothing_yet:
             memory = measure_memory(one_that_has_done_nothing_yet, tell)
-    return Report(rows, results, gap, memory, complaints, (load_before, os.getloadavg()[0]))
+    routing = compare_upstreams(options, targets[0], home, complaints)
+    return Report(rows, results, gap, memory, routing, complaints, (load_before, os.getloadavg()[0]))
+
+
+def compare_upstreams(
+    options: argparse.Namespace, upstream: Target, home: Path, complaints: list[str]
+) -> list[Comparison]:
+    """llama-exporter with one upstream and with three; nothing when it was not asked for, or another proxy was."""
+    if options.proxy_command != PROXY_COMMAND or (options.only and "routing" not in options.only):
+        return []
+    try:
+        found = measure_routing(home, upstream, options.rounds, options.seconds_per_case, tell)
+    except StartError as error:
+        complaints.append(f"llama-exporter did not start with three upstreams: {error}")
+        return []
+    complaints += [f"routing, {one.case}: {one.errors} errors" for one in found if one.errors]
+    return found
 
 
 def error_lines(rows: Sequence[Row]) -> list[str]:
@@ -144,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as home, ExitStack() as stack:
         targets = start_targets(stack, Path(home), options.proxy_command, complaints)
         fresh = partial(start_ours, Path(home), targets[0].port, options.proxy_command)
-        report = measure(options, targets, complaints, fresh)
+        report = measure(options, targets, complaints, fresh, Path(home))
     print(report.text())
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.json is not None:

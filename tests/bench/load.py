@@ -46,10 +46,13 @@ class Plan:
     """The connections are opened evenly over this time, within the warm-up."""
     requests: int | None = None
     """Stop after so many, however long that takes (up to `seconds`)."""
+    model: str = "tiny"
     models: int = 1
-    """Number of distinct model names, sent in turn."""
+    """Number of distinct model names, sent in turn; `model` is the one when there is one."""
     prompt_bytes: int = 8
     """Length of the user's message."""
+    messages: tuple[str, ...] = ()
+    """The user's messages, sent in turn, in the place of that one."""
     pids: tuple[int, ...] = ()
     """Processes whose CPU time is measured."""
 
@@ -78,8 +81,9 @@ class Sample:
 
 def request_bytes(plan: Plan, number: int) -> bytes:
     """The request number so-and-so, head and body."""
-    model = "tiny" if plan.models == 1 else f"model-{number % plan.models:05d}"
-    chat = {"model": model, "messages": [{"role": "user", "content": "x" * plan.prompt_bytes}], "max_tokens": 64}
+    model = plan.model if plan.models == 1 else f"model-{number % plan.models:05d}"
+    text = plan.messages[number % len(plan.messages)] if plan.messages else "x" * plan.prompt_bytes
+    chat = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 64}
     body = json.dumps(chat | ({"stream": True} if plan.stream else {})).encode()
     head = (
         f"POST {plan.target} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\nUser-Agent: bench\r\n"
@@ -108,7 +112,7 @@ class Load:
         self._ended = 0
         self._answer_bytes = 0
         self._stopping = False
-        self._requests = [request_bytes(plan, number) for number in range(plan.models)]
+        self._requests = [request_bytes(plan, number) for number in range(max(plan.models, len(plan.messages)))]
         self._clients: list[Client] = []
         self._opening: list[asyncio.Task[None]] = []
 
@@ -294,4 +298,5 @@ async def run(plan: Plan) -> Sample:
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    print(json.dumps(asdict(uvloop.run(run(Plan(**given | {"pids": tuple(given["pids"])}))))))
+    tuples = {name: tuple(given[name]) for name in ("pids", "messages")}
+    print(json.dumps(asdict(uvloop.run(run(Plan(**given | tuples))))))

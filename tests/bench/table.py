@@ -7,6 +7,7 @@ from itertools import groupby
 
 from tests.bench.arithmetic import Middle
 from tests.bench.cases import CHUNK_LIMIT, REQUEST_LIMIT
+from tests.bench.routing import DIFFERENCE_LIMIT, Comparison
 from tests.bench.scrape import GapFigures, GapResult, MemoryResult
 from tests.bench.summary import Row
 
@@ -123,6 +124,39 @@ def render_gap(result: GapResult, wanted: int) -> str:
         f" longest {milliseconds(result.scrape_longest)} ms; RSS {megabytes(result.resident_bytes)} MB"
     )
     return "\n".join([*align(lines, left=1), scrapes])
+
+
+def percent(share: float | None) -> str:
+    """A difference as a percentage with its sign."""
+    return "-" if share is None else f"{share * 100:+.1f} %"
+
+
+def _routing_line(one: Comparison) -> tuple[str, ...]:
+    found = one.differences
+    return (
+        one.case,
+        with_spread(one.one_us),
+        with_spread(one.three_us),
+        percent(one.difference),
+        f"{percent(min(found))} to {percent(max(found))}" if found else "-",
+        verdict(one.met),
+        milliseconds(one.one_p50),
+        milliseconds(one.three_p50),
+        str(one.errors),
+    )
+
+
+def render_routing(found: Sequence[Comparison]) -> str:
+    """What choosing among three upstreams costs."""
+    headings = (
+        "model: auto", "1 upstream us/request", "3 upstreams us/request", "difference", "rounds",
+        f"target <= {percent(DIFFERENCE_LIMIT)}", "p50 ms, 1", "p50 ms, 3", "errors",
+    )  # fmt: skip
+    explanation = (
+        "difference: median over the rounds of CPU per request with three upstreams over that with one, measured right"
+        " after one another; rounds: the smallest and the largest."
+    )
+    return "\n".join([*align([headings, *map(_routing_line, found)], left=1), explanation])
 
 
 def render_memory(result: MemoryResult) -> str:

@@ -6,7 +6,7 @@ import http.client
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +17,11 @@ from tests.bench.cases import PATH
 from tests.bench.processes import StartError, free_port, listens, running
 
 DIRECT, NGINX, OURS = "direct", "nginx", "llama-exporter"
+TIERS = ("Q2", "Q3", "Q4")
 
+ONE_UPSTREAM = "--upstream http://127.0.0.1:{upstream_port}"
 PROXY_COMMAND = (
-    f"{shlex.quote(sys.executable)} -m exporter serve --upstream http://127.0.0.1:{{upstream_port}} "
+    f"{shlex.quote(sys.executable)} -m exporter serve {ONE_UPSTREAM} "
     "--proxy-listen 127.0.0.1:{proxy_port} --admin-listen 127.0.0.1:{admin_port}"
 )
 
@@ -69,6 +71,13 @@ def start_ours(home: Path, upstream_port: int, template: str) -> Iterator[Target
     ready = partial(_is_healthy, admin_port) if has_admin else partial(listens, port)
     with running(command, home / "proxy.log", ready) as pids:
         yield Target(OURS, port, pids, admin_port if has_admin else None)
+
+
+def routed_command(ports: Sequence[int]) -> str:
+    """The command of llama-exporter with an upstream per tier in the place of the one; for `start_ours`."""
+    upstreams = zip(TIERS, ports, strict=True)
+    several = " ".join(f"--upstream {tier}=http://127.0.0.1:{port}" for tier, port in upstreams)
+    return PROXY_COMMAND.replace(ONE_UPSTREAM, several)
 
 
 def _is_healthy(admin_port: int) -> bool:

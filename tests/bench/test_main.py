@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.bench.__main__ import Report, error_lines, parse
+from tests.bench.__main__ import Report, compare_upstreams, error_lines, parse
+from tests.bench.arithmetic import Middle
 from tests.bench.rounds import Measured
+from tests.bench.routing import Comparison
+from tests.bench.targets import Target
 from tests.bench.test_table import ROWS
 
 
@@ -17,16 +21,27 @@ def test_the_command_line() -> None:
         parse(["--rounds", "many"])
 
 
+@pytest.mark.parametrize("arguments", [["--only", "json"], ["--proxy-command", "other {proxy_port}"]])
+def test_upstreams_are_compared_only_where_that_means_something(arguments: list[str]) -> None:
+    complaints: list[str] = []
+    assert compare_upstreams(parse(arguments), Target("direct", 1), Path("nowhere"), complaints) == []
+    assert complaints == []
+
+
 def test_errors_are_named() -> None:
     assert error_lines(ROWS)[0] == "json-32, direct: 2 x connection lost, 1 x status 502"
 
 
 def test_the_document_is_json_and_has_every_figure() -> None:
-    report = Report(ROWS, {"json-32": {"nginx": Measured()}}, None, None, ["llama-exporter did not start"], (0.1, 1.96))
+    comparison = Comparison("json-1", Middle(300.0, 0.1), Middle(330.0, 0.1), (0.1, 0.12), 0.001, 0.001, 0)
+    results = {"json-32": {"nginx": Measured()}}
+    report = Report(ROWS, results, None, None, [comparison], ["llama-exporter did not start"], (0.1, 1.96))
     document = json.loads(json.dumps(report.document()))
     assert document["rows"][0]["figures"]["errors"] == {"connection lost": 2, "status 502": 1}
     assert document["rows"][2]["met"] is False
     assert document["rounds"]["json-32"]["nginx"]["samples"] == []
+    (routing,) = document["routing"]
+    assert (routing["case"], routing["difference"], routing["met"]) == ("json-1", pytest.approx(0.11), True)
     assert document["complaints"] == ["llama-exporter did not start"]
     assert "load average before and after: 0.1 and 2.0" in report.text()
     assert report.text().endswith("llama-exporter did not start")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from exporter.demo.figures import NAMES, Figures, OutcomeCount, Quantiles, figures
+from exporter.demo.figures import NAMES, Decisions, Figures, OutcomeCount, Quantiles, TierFigures, figures
 from exporter.demo.scrape import Scrape, parse
 
 R = 'gen_ai_operation_name="chat",gen_ai_provider_name="llama_cpp",gen_ai_request_model="tiny",tier="Q4",upstream="a"'
@@ -37,9 +37,17 @@ gen_ai_server_request_duration_seconds_bucket{{{R},error_type="",le="+Inf"}} {fi
 # TYPE llm_upstream_up gauge
 llm_upstream_up{{upstream="b",tier="Q2"}} 0.0
 llm_upstream_up{{upstream="a",tier="Q4"}} 1.0
-# TYPE llm_upstream_slots gauge
-llm_upstream_slots{{upstream="a",model="tiny",state="processing"}} 3.0
-llm_upstream_slots{{upstream="a",model="tiny",state="idle"}} 1.0
+# TYPE llm_upstream_attempts counter
+llm_upstream_attempts_total{{upstream="a",result="answered"}} {requests}
+llm_upstream_attempts_total{{upstream="a",result="resent"}} 3.0
+llm_upstream_attempts_total{{upstream="a",result="abandoned"}} {gone}
+llm_upstream_attempts_total{{upstream="b",result="connect_error"}} 2.0
+llm_upstream_attempts_total{{upstream="b",result="unavailable"}} 1.0
+# TYPE llm_routing_decisions counter
+llm_routing_decisions_total{{complexity="SIMPLE",tier="Q2",fallback="false"}} {requests}
+llm_routing_decisions_total{{complexity="SIMPLE",tier="Q4",fallback="true"}} 2.0
+llm_routing_decisions_total{{complexity="COMPLEX",tier="Q4",fallback="false"}} 5.0
+llm_routing_decisions_total{{complexity="COMPLEX",tier="Q4",fallback="true"}} 1.0
 # TYPE system_cpu_utilization_ratio gauge
 system_cpu_utilization_ratio 0.375
 # TYPE system_memory_limit_bytes gauge
@@ -67,9 +75,31 @@ def test_figures_of_a_window() -> None:
         inter_token=Quantiles(p50=0.0015, p95=0.00195),
         duration=Quantiles(p50=0.64, p95=1.216),
         outcomes=(OutcomeCount("completed", 40, 3.0), OutcomeCount("client_gone", 7, 0.6)),
-        upstreams=(("a", True), ("b", False)),
-        slots_processing=3,
-        slots=4,
+        tiers=(
+            TierFigures(
+                tier="Q2",
+                up=False,
+                requests=None,
+                requests_per_second=0,
+                in_flight=1,
+                output_tokens_per_second=0,
+                ttft_p50=None,
+                failed_attempts=3,
+            ),
+            TierFigures(
+                tier="Q4",
+                up=True,
+                requests=47,
+                requests_per_second=3.6,
+                in_flight=2,
+                output_tokens_per_second=100,
+                ttft_p50=0.05,
+                failed_attempts=0,
+            ),
+        ),
+        decisions=Decisions(
+            {("SIMPLE", "Q2"): 40, ("SIMPLE", "Q4"): 2, ("COMPLEX", "Q4"): 6}, {"SIMPLE": 2, "COMPLEX": 1}
+        ),
         cpu_ratio=0.375,
         memory_used_bytes=2 * 2**30,
         memory_total_bytes=8 * 2**30,
@@ -99,9 +129,8 @@ def test_before_any_traffic_nothing_is_known() -> None:
         inter_token=Quantiles(None, None),
         duration=Quantiles(None, None),
         outcomes=(),
-        upstreams=(),
-        slots_processing=None,
-        slots=None,
+        tiers=(),
+        decisions=Decisions({}, {}),
         cpu_ratio=None,
         memory_used_bytes=None,
         memory_total_bytes=None,

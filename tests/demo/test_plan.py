@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from itertools import pairwise
+from dataclasses import replace
+from itertools import islice, pairwise
+from typing import Any
 
 import pytest
 
-from exporter.demo.plan import CONVERSATION_TURNS, DECK, LEAVING_KINDS, STEADY_KINDS, Exchange, Kind, exchanges, plan
+from exporter.demo.kinds import DECK, DIRECT_KINDS, LEAVING_KINDS, ROUTED_KINDS, STEADY_KINDS, Kind
+from exporter.demo.plan import CONVERSATION_TURNS, QUESTIONS, Exchange, exchanges, plan
 
-DECK_SIZE = sum(DECK.values())
+DECK_SIZE = sum(count for kind, count in DECK.items() if kind in DIRECT_KINDS)
 
 
-def body_of(exchange: Exchange) -> dict[str, object]:
+def body_of(exchange: Exchange) -> dict[str, Any]:
     document = json.loads(exchange.body or b"{}")
     assert isinstance(document, dict)
     return document
@@ -27,10 +30,13 @@ def test_a_longer_plan_begins_like_a_shorter_one() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_each_deck_holds_every_kind(seed: int) -> None:
-    requests = plan(seed, 3 * DECK_SIZE)
-    for begin in range(0, len(requests), DECK_SIZE):
-        assert Counter(request.kind for request in requests[begin : begin + DECK_SIZE]) == DECK
+@pytest.mark.parametrize("kinds", [DIRECT_KINDS, frozenset(Kind)], ids=["direct", "all"])
+def test_each_deck_holds_every_kind(seed: int, kinds: frozenset[Kind]) -> None:
+    deck = {kind: DECK[kind] for kind in kinds}
+    size = sum(deck.values())
+    requests = plan(seed, 3 * size, kinds)
+    for begin in range(0, len(requests), size):
+        assert Counter(request.kind for request in requests[begin : begin + size]) == deck
 
 
 def test_kinds_can_be_chosen() -> None:
@@ -38,6 +44,31 @@ def test_kinds_can_be_chosen() -> None:
     assert {request.kind for request in plan(1, 10, {Kind.CHAT})} == {Kind.CHAT}
     with pytest.raises(ValueError, match="no kinds"):
         next(exchanges(1, ()))
+
+
+def test_what_needs_a_router_is_left_out_unless_it_is_asked_for() -> None:
+    assert {request.kind for request in plan(1, 2 * DECK_SIZE)} == DIRECT_KINDS
+
+
+@pytest.mark.parametrize("kind", sorted(ROUTED_KINDS))
+def test_routed_kinds_leave_the_model_to_the_router_and_ask_what_they_say(kind: Kind) -> None:
+    asked = plan(8, 40, {kind})
+    assert {body_of(request)["model"] for request in asked} == {"auto"}
+    assert {request.stream for request in asked} == {True, False}
+    assert {request.expected_status for request in asked} == {200}
+    messages = [body_of(request)["messages"] for request in asked]
+    assert all(isinstance(each, list) and len(each) == 1 and each[0]["content"] in QUESTIONS[kind] for each in messages)
+
+
+def test_another_model_is_named_by_all_who_name_one_and_nothing_else_changes() -> None:
+    usual, other = (list(islice(exchanges(9, frozenset(Kind), model=name), 300)) for name in ("tiny", 'a "b"'))
+    assert [replace(request, body=None) for request in usual] == [replace(request, body=None) for request in other]
+    for one, two in zip(usual, other, strict=True):
+        assert b'"tiny"' not in (two.body or b"")
+        if one.body is not None and b'"model":"tiny"' in one.body:
+            assert two.body == one.body.replace(b'"tiny"', rb'"a \"b\""')
+        else:
+            assert two.body == one.body
 
 
 def test_only_those_who_leave_say_when() -> None:

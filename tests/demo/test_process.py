@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -29,8 +29,8 @@ class Script(Child):
     stop_limit_seconds = 0.3
     start_limit_seconds = 20.0
 
-    def __init__(self, program: str) -> None:
-        super().__init__("script", ["-c", program])
+    def __init__(self, program: str, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__("script", ["-c", program], environment)
 
     def ready(self) -> bool:
         return "ready" in self.output()
@@ -61,6 +61,21 @@ def test_child_that_ignores_sigterm_is_killed() -> None:
     child.stop()
     assert not child.running
     assert time.monotonic() - began < 2
+
+
+def test_killed_child_has_no_last_words() -> None:
+    child = Script("import signal; signal.signal(signal.SIGTERM, lambda *_: print('goodbye', flush=True));" + SLEEP)
+    child.kill()
+    child.start()
+    child.kill()
+    assert not child.running
+    assert child.last_words() == "ready"
+
+
+def test_child_has_the_environment_that_it_was_given() -> None:
+    child = Script("import os; print(os.environ['ANSWER']);" + SLEEP, {"ANSWER": "42"})
+    with child:
+        assert child.output() == ["42", "ready"]
 
 
 def test_stopping_twice_or_before_the_start_is_harmless() -> None:

@@ -94,3 +94,15 @@ def test_quantile_is_over_all_series_together() -> None:
         for le, count in zip(("1.0", "+Inf"), counts, strict=True)
     )
     assert histogram_quantile(0.25, NOTHING, scrape(text, 1.0, "t_bucket"), "t") == pytest.approx(0.5)
+
+
+def test_quantile_can_be_that_of_some_series() -> None:
+    text = "".join(
+        f't_bucket{{le="{le}",tier="{tier}"}} {count}\n'
+        for tier, counts in {"Q2": (4, 4, 4), "Q4": (0, 8, 8)}.items()
+        for le, count in zip(("1.0", "2.0", "+Inf"), counts, strict=True)
+    )
+    new = scrape(text, 1.0, "t_bucket")
+    assert histogram_quantile(0.5, NOTHING, new, "t", tier="Q2") == pytest.approx(0.5)
+    assert histogram_quantile(0.5, NOTHING, new, "t", tier="Q4") == pytest.approx(1.5)
+    assert histogram_quantile(0.5, NOTHING, new, "t", tier="Q8") is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import httpx
@@ -35,15 +36,27 @@ def test_unusable_address_is_one_clear_line(text: str) -> None:
 
 def test_sidecar_forwards_counts_and_goes(engine: Engine, find_port: Callable[[], int]) -> None:
     proxy, admin = (Address.parse(f"127.0.0.1:{find_port()}") for _ in range(2))
-    with Sidecar(upstream_url=engine.url, proxy=proxy, admin=admin) as sidecar:
+    with Sidecar(upstreams={"Q4": engine.url}, proxy=proxy, admin=admin) as sidecar:
         body = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 4}
         answer = httpx.post(f"{proxy.url}/v1/chat/completions", json=body, timeout=30, trust_env=False)
         assert answer.json()["usage"]["completion_tokens"] >= 1
-        assert 'outcome="completed"' in httpx.get(f"{admin.url}/metrics", trust_env=False).text
+        text = httpx.get(f"{admin.url}/metrics", trust_env=False).text
+        assert re.search(r'llm_requests_total\{.*outcome="completed".*tier="Q4"|tier="Q4".*outcome="completed"', text)
     assert not sidecar.running
 
 
 def test_sidecar_that_cannot_start_says_why(engine: Engine, free_port: int) -> None:
     address = Address.parse(f"127.0.0.1:{free_port}")
     with pytest.raises(StartupError, match=r"the sidecar did not start: .*needs a port of its own"):
-        Sidecar(upstream_url=engine.url, proxy=address, admin=address).start()
+        Sidecar(upstreams={"Q4": engine.url}, proxy=address, admin=address).start()
+
+
+def test_each_upstream_has_its_tier(
+    engine: Engine, start_engine: Callable[..., Engine], find_port: Callable[[], int]
+) -> None:
+    proxy, admin = (Address.parse(f"127.0.0.1:{find_port()}") for _ in range(2))
+    upstreams = {"Q2": engine.url, "Q4": start_engine(seed=1, alias="tiny").url}
+    with Sidecar(upstreams=upstreams, proxy=proxy, admin=admin):
+        body = {"model": "auto", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4}
+        answer = httpx.post(f"{proxy.url}/v1/chat/completions", json=body, timeout=30, trust_env=False)
+        assert answer.headers["x-routing-tier"] == "Q2"

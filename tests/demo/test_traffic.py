@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from exporter.demo.engine import Engine
+from exporter.demo.kinds import ROUTED_KINDS
 from exporter.demo.traffic import (
     LEAVING_KINDS,
     STEADY_KINDS,
@@ -99,6 +100,17 @@ async def test_fixed_number_of_requests_is_played_by_several_users(busy_engine: 
     assert counts.by_result()[Result.LEFT] == left == 2
 
 
+@pytest.mark.parametrize("kind", sorted(ROUTED_KINDS))
+async def test_traffic_for_a_router_is_answered_by_an_engine_alone_as_well(kind: Kind, busy_engine: Engine) -> None:
+    views = await play_all(busy_engine.url, plan(11, 3, {kind}), users=1, reuse=False)
+    assert [(view.result, view.status) for view in views] == [(Result.COMPLETED, 200)] * 3
+
+
+async def test_users_send_the_kinds_that_they_are_told(busy_engine: Engine) -> None:
+    counts = await run_traffic(busy_engine.url, seed=5, users=2, pace=0, kinds={Kind.CHAT}, model="other", count=3)
+    assert counts.counts == {(Kind.CHAT, Result.COMPLETED): 3}
+
+
 async def test_endless_traffic_ends_when_cancelled_and_what_was_counted_is_kept(busy_engine: Engine) -> None:
     counts = TrafficCounts()
     traffic = spawn(run_traffic(busy_engine.url, seed=4, users=2, pace=0.001, counts=counts), name="traffic")
@@ -115,6 +127,35 @@ async def test_nobody_there_is_a_broken_exchange_not_an_error(free_port: int) ->
     assert (view.result, view.status) == (Result.BROKEN, None)
     assert view.error is not None
     assert "ConnectError" in view.error
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "status", "cut_off", "failed"),
+    [
+        (Kind.CHAT, Result.COMPLETED, 200, 0, 0),
+        (Kind.CHAT, Result.REFUSED, 503, 0, 1),
+        (Kind.CHAT, Result.BROKEN, None, 0, 1),
+        (Kind.CHAT, Result.BROKEN, 200, 1, 0),
+        (Kind.CHAT_STREAM, Result.STREAM_ERROR, 200, 1, 0),
+        (Kind.BAD_JSON, Result.REFUSED, 400, 0, 0),
+        (Kind.BAD_JSON, Result.REFUSED, 502, 0, 1),
+        (Kind.BAD_JSON, Result.COMPLETED, 200, 0, 1),
+        (Kind.LEAVE_EARLY, Result.LEFT, None, 0, 0),
+        (Kind.LEAVE_EARLY, Result.COMPLETED, 200, 0, 0),
+        (Kind.LEAVE_EARLY, Result.REFUSED, 503, 0, 1),
+        (Kind.LEAVE_MIDWAY, Result.LEFT, 200, 0, 0),
+        (Kind.LEAVE_MIDWAY, Result.COMPLETED, 200, 0, 0),
+        (Kind.LEAVE_MIDWAY, Result.BROKEN, 200, 1, 0),
+    ],
+)
+def test_what_is_not_on_purpose_is_told_apart(
+    kind: Kind, result: Result, status: int | None, cut_off: int, failed: int
+) -> None:
+    counts = TrafficCounts()
+    (asked,) = plan(1, 1, {kind})
+    counts.add(asked, ClientView(kind, result, status, 0.1))
+    assert (counts.cut_off, counts.failed) == (cut_off, failed)
+    assert counts.by_result() == {result: 1}
 
 
 async def answer_once(raw: bytes) -> tuple[asyncio.Server, str]:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from exporter.observe.observation import Look, Observation
-from exporter.record import Attempt, AttemptResult, GapHistogram, Outcome, TokenSource
+from exporter.record import (
+    Attempt,
+    AttemptResult,
+    Complexity,
+    Decision,
+    GapHistogram,
+    Outcome,
+    RoutingReason,
+    TokenSource,
+)
 from tests.observe.replays import (
     ANSWERED,
     FINISHED,
@@ -47,6 +57,25 @@ def test_identity_and_route() -> None:
     assert (record.request_id, record.started_at, record.origin) == ("00000000deadbeef", 1.7e9, "web")
     assert (record.upstream, record.provider, record.tier) == ("b", "vllm", "strong")
     assert (record.path, record.operation) == ("/" + "x" * 255, "other")
+
+
+def test_the_last_choice_counts_with_its_decision() -> None:
+    first = Decision(RoutingReason.COMPLEXITY, Complexity.SIMPLE, 0.5, "fast", fallback=False, seconds=2e-5)
+    second = replace(first, fallback=True)
+    observation = open_request(CHAT)
+    observation.route(upstream="a", provider="llama_cpp", tier="fast", decision=first)
+    observation.route(upstream="b", provider="llama_cpp", tier="strong", decision=second)
+    assert observation.decision is second
+    record = observation.finish(FINISHED)
+    assert (record.upstream, record.tier, record.decision) == ("b", "strong", second)
+
+
+def test_a_choice_without_a_decision_leaves_none() -> None:
+    decision = Decision(RoutingReason.TIER, Complexity.COMPLEX, None, "fast", fallback=False, seconds=2e-5)
+    observation = open_request(CHAT)
+    observation.route(upstream="a", provider="llama_cpp", tier="fast", decision=decision)
+    observation.route(upstream="b", provider="llama_cpp", tier="fast")
+    assert observation.finish(FINISHED).decision is None
 
 
 def test_finish_happens_once() -> None:

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import httpx
 import uvicorn
@@ -20,7 +22,19 @@ from exporter.proxy.forward import Forwarder, Limits
 from exporter.proxy.gate import Gate
 from exporter.proxy.transport import UpstreamTransport
 from exporter.record import RequestRecord
+from exporter.routing.fleet import Fleet
 from exporter.routing.upstream import Upstream
+from exporter.settings.routing import RoutingSettings
+
+
+class Clock:
+    """The monotonic clock, which a test can set forward."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead_seconds
 
 
 @dataclass
@@ -32,12 +46,18 @@ class Proxy:
     forwarder: Forwarder
     transport: UpstreamTransport
     active: ActiveRequests
+    fleet: Fleet
     records: list[RequestRecord] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def loads(self) -> dict[str, int]:
+        """Requests that are in flight, by backend."""
+        return {name: traffic.in_flight for name, traffic in self.fleet._traffic.items()}
 
     def emit(self, record: RequestRecord) -> None:
         self.records.append(record)
@@ -166,18 +186,26 @@ async def running_proxy(
     max_in_flight: int | None = None,
     upstream_api_key: str | None = None,
     recording: bool = True,
+    tiers: Sequence[str] = (),
+    routing: RoutingSettings | None = None,
+    routing_headers: bool = False,
     grace_seconds: float = 5.0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Proxy]:
-    """A proxy in front of the upstreams, named u1, u2, ...; the first is used."""
+    """A proxy in front of the upstreams, named u1, u2, ...; their tiers are `tiers`, and Q4 when these are used up.
+
+    No health checks are made: only failures, and what a test tells `proxy.fleet`, say who is well.
+    """
     upstreams = [
-        Upstream(f"u{number}", httpx.URL(url), tier="Q4", api_key=upstream_api_key)
-        for number, url in enumerate(upstream_urls, 1)
+        Upstream(f"u{number}", httpx.URL(url), tier=tier, api_key=upstream_api_key)
+        for number, (url, tier) in enumerate(zip_longest(upstream_urls, tiers, fillvalue="Q4"), 1)
     ]
+    fleet = Fleet(upstreams, routing, checked=False, clock=clock)
     transport = UpstreamTransport()
     active = ActiveRequests()
     proxies: list[Proxy] = []
     forwarder = Forwarder(
-        choose=lambda _: upstreams,
+        fleet=fleet,
         transport=transport,
         emit=lambda record: proxies[0].emit(record),  # noqa: PLW0108 - it does not exist yet
         in_flight=active,
@@ -185,10 +213,12 @@ async def running_proxy(
         limits=limits,
         look=look,
         recording=recording,
+        routing_headers=routing_headers,
+        clock=clock,
     )
     listener = listeners.bind("127.0.0.1:0", "proxy.listen")
     host, port = listener.getsockname()
-    proxies.append(Proxy(host, port, forwarder, transport, active))
+    proxies.append(Proxy(host, port, forwarder, transport, active, fleet))
     config = listeners.server([(listener, forwarder)], grace_seconds=grace_seconds).config
     server = QuietServer(config)
     serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
@@ -204,3 +234,4 @@ async def running_proxy(
             await asyncio.wait(list(server.server_state.tasks), timeout=2)
     assert len({record.request_id for record in proxies[0].records}) == len(proxies[0].records)
     assert len(active) == 0
+    assert not any(proxies[0].loads.values())

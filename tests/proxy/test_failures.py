@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,18 +18,11 @@ from tests.fakes.connection import Connection
 from tests.fakes.llama_server import FakeServer
 from tests.fakes.wire import chunk, head
 from tests.proxy.harness import Proxy, RawClient, ask, running_proxy
+from tests.proxy.unreachable import full_listener, unused_port
 
 CHAT = ask("POST", "/v1/chat/completions", body=b'{"stream":true}')
 OK = reply(200, [], b"ok")
 QUICK = Limits(idle_seconds=0.15)
-
-
-@contextlib.asynccontextmanager
-async def unused_port() -> AsyncIterator[int]:
-    """A port at which nobody listens, and nobody else will."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        yield holder.getsockname()[1]
 
 
 def told(fields: Sequence[tuple[bytes, bytes]], body: bytes, status: int, upstream_port: int) -> dict[str, Any]:
@@ -87,16 +79,11 @@ async def test_the_name_is_unknown() -> None:
 
 
 async def test_connecting_takes_too_long() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as queue:
-        for _ in range(3):
-            waiting = queue.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        port = listener.getsockname()[1]
-        limits = Limits(connect_seconds=0.1)
-        async with running_proxy(f"http://127.0.0.1:{port}", limits=limits) as proxy, await proxy.connect() as client:
-            record = await fails(proxy, client, port, 502, Outcome.UPSTREAM_ERROR, AttemptResult.CONNECT_TIMEOUT)
-            assert 0.05 < record.attempts[0].seconds < 1
+    limits = Limits(connect_seconds=0.1)
+    async with full_listener() as url, running_proxy(url, limits=limits) as proxy, await proxy.connect() as client:
+        port = int(url.rpartition(":")[2])
+        record = await fails(proxy, client, port, 502, Outcome.UPSTREAM_ERROR, AttemptResult.CONNECT_TIMEOUT)
+        assert 0.05 < record.attempts[0].seconds < 1
 
 
 async def test_a_large_upload_finds_nobody() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -15,6 +13,7 @@ from tests.fakes.answers import Answer, endless, hang, reply, request_received
 from tests.fakes.llama_server import FakeServer
 from tests.fakes.wire import CONTINUE, chunk, head
 from tests.proxy.harness import Proxy, RawClient, ask, running_proxy
+from tests.proxy.unreachable import full_listener
 
 Leave = Callable[[RawClient], None]
 MIB = 1 << 20
@@ -242,17 +241,6 @@ async def test_in_the_middle_of_a_fast_stream_that_took_the_place_of_consent(lea
         await client.reader.readexactly(50_000)
         leave(client)
         await gone(proxy, server)
-
-
-@contextlib.asynccontextmanager
-async def full_listener() -> AsyncIterator[str]:
-    """An address at which connecting takes for ever: its queue is full. Its URL."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as queue:
-        for _ in range(3):
-            waiting = queue.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @leaving

@@ -38,6 +38,10 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
+def tier_of(quantization: str | None) -> str:
+    return {"Q4_K_M": "Q4", "Q8_0": "Q8"}.get(quantization or "", "unknown")
+
+
 class Poller:
     """A collector whose clock stands still until it is moved, and whose upstream's last request is set by hand."""
 
@@ -47,7 +51,7 @@ class Poller:
         self.server = server
         self.collector = LlamaServerCollector(
             "gpu0",
-            "large",
+            tier_of,
             server.url,
             client,
             clock=lambda: self.now,
@@ -94,7 +98,7 @@ async def test_everything_that_a_server_says(poller: Poller) -> None:
     snapshot = await poller.poll()
     model = only_model(snapshot)
     assert replace(snapshot, models=()) == LlamaServerSnapshot(
-        upstream="gpu0", tier="large", state=ServerState.READY, health_seconds=0.0, router=False, build="b0-unknown"
+        upstream="gpu0", tiers=("Q4",), state=ServerState.READY, health_seconds=0.0, router=False, build="b0-unknown"
     )
     assert snapshot.up
     assert replace(model, mirrored=()) == ModelSnapshot(
@@ -111,12 +115,16 @@ async def test_everything_that_a_server_says(poller: Poller) -> None:
         requests_processing=0,
         requests_deferred=0,
         file_type="all F32",
+        tier="Q4",
+        vision=False,
+        audio=False,
+        tools=False,
     )
     assert len(model.mirrored) == 15
 
 
 async def test_health_is_timed(server: ScriptedServer, client: httpx.AsyncClient) -> None:
-    snapshot = await LlamaServerCollector("gpu0", "large", server.url, client).collect()
+    snapshot = await LlamaServerCollector("gpu0", tier_of, server.url, client).collect()
     assert snapshot.health_seconds is not None
     assert 0 < snapshot.health_seconds < 2
 
@@ -136,6 +144,51 @@ async def test_the_key_goes_along(server: ScriptedServer, client: httpx.AsyncCli
     assert all("authorization: bearer secret" in head.lower() for head in server.heads)
 
 
+# Tiers
+
+
+async def test_a_server_that_is_down_or_loading_keeps_the_tier_that_it_had(poller: Poller) -> None:
+    replies = poller.server.replies
+    well = replies["/health"]
+    replies["/health"] = Reply(500)
+    assert (await poller.poll()).tiers == ("unknown",)
+    replies["/health"] = well
+    assert (await poller.poll()).tiers == ("Q4",)
+    for health in (Reply(500), Reply(503), Reply(raw=b""), Reply(503)):
+        replies["/health"] = health
+        assert (await poller.poll()).tiers == ("Q4",)
+
+
+async def test_another_model_at_the_same_address_has_its_own_tier(poller: Poller) -> None:
+    assert (await poller.poll()).tiers == ("Q4",)
+    change_props(poller.server, model_path="models/other-Q8_0.gguf")
+    snapshot = await poller.poll()
+    assert (snapshot.tiers, only_model(snapshot).tier) == (("Q8",), "Q8")
+
+
+async def test_a_configured_tier_goes_before_what_the_model_is(
+    server: ScriptedServer, client: httpx.AsyncClient
+) -> None:
+    collector = LlamaServerCollector("gpu0", lambda _: "large", server.url, client)
+    server.replies["/health"] = Reply(503)
+    assert (await collector.collect()).tiers == ("large",)
+    server.replies["/health"] = Reply(200)
+    snapshot = await collector.collect()
+    assert (snapshot.tiers, only_model(snapshot).tier) == (("large",), "large")
+
+
+async def test_the_tiers_of_several_models_are_told_once_each(
+    server: ScriptedServer, client: httpx.AsyncClient
+) -> None:
+    listed = [{"id": name} for name in ("a-Q8_0", "b-Q4_K_M", "c-Q8_0", "d")]
+    server.replies = {"/v1/models": json_reply({"data": listed})}
+    poller = Poller(server, client)
+    snapshot = await poller.poll()
+    assert snapshot.tiers == ("Q8", "Q4", "unknown")
+    assert [model.tier for model in snapshot.models] == ["Q8", "Q4", "Q8", "unknown"]
+    assert {model.routed_name for model in snapshot.models} == {None}
+
+
 # When the server is not well
 
 
@@ -144,7 +197,7 @@ async def test_a_server_that_nobody_started(server: ScriptedServer, client: http
     server.port = 1  # nothing listens there
     poller = Poller(server, client)
     snapshot = await poller.poll()
-    assert snapshot == LlamaServerSnapshot("gpu0", "large", ServerState.UNREACHABLE, error="connection refused")
+    assert snapshot == LlamaServerSnapshot("gpu0", ("unknown",), ServerState.UNREACHABLE, error="connection refused")
     assert not snapshot.up
 
 

@@ -36,6 +36,9 @@ def test_props_of_a_server() -> None:
         context_size=2048,
         total_slots=2,
         sleeping=False,
+        vision=False,
+        audio=False,
+        tools=False,
     )
 
 
@@ -74,6 +77,8 @@ def test_the_list_of_a_server() -> None:
             size_bytes=501504,
             context_size=2048,
             training_context_size=4096,
+            vision=False,
+            audio=False,
         ),
     )
 
@@ -200,6 +205,9 @@ def test_a_model_described_by_all_that_is_known() -> None:
         training_context_size=4096,
         total_slots=2,
         file_type="all F32",
+        vision=False,
+        audio=False,
+        tools=False,
     )
 
 
@@ -209,7 +217,64 @@ def test_an_unloaded_model_is_described_by_the_routers_arguments() -> None:
     assert model is not None
     assert (model.id, model.file_name, model.quantization) == ("tiny-Q2_K", "tiny-Q2_K.gguf", "Q2_K")
     assert (model.parameters, model.context_size, model.file_type) == (None, None, None)
+    assert (model.vision, model.audio, model.tools) == (False, False, None)
     assert "/srv" not in repr(model)
+
+
+def test_an_unloaded_model_that_is_fetched_is_described_by_its_repository() -> None:
+    arguments = ["llama-server", "--alias", "coder", "--hf-repo", "ggml-org/gemma-3-4b-it-GGUF:Q8_0"]
+    [listed] = parse_models({"data": [{"id": "coder", "status": {"value": "unloaded", "args": arguments}}]}) or ()
+    unloaded = describe(listed, None, listed.state)
+    assert unloaded is not None
+    assert (unloaded.id, unloaded.file_name, unloaded.quantization) == ("coder", None, "Q8_0")
+    loaded = describe(listed, Props(model_path="/cache/gemma-3-4b-it-Q4_K_M.gguf"), ModelState.LOADED)
+    assert loaded is not None
+    assert loaded.quantization == "Q4_K_M"
+
+
+@pytest.mark.parametrize(
+    ("said", "vision", "audio"),
+    [
+        ({"input_modalities": ["text", "image"]}, True, False),
+        ({"input_modalities": ["text", "image", "audio"]}, True, True),
+        ({"input_modalities": ["text", 7, None]}, False, False),
+        ({"input_modalities": []}, None, None),
+        ({"input_modalities": "image"}, None, None),
+        ({}, None, None),
+        (None, None, None),
+    ],
+)
+def test_the_list_says_what_a_model_takes(said: object, vision: bool | None, audio: bool | None) -> None:
+    [listed] = parse_models({"data": [{"id": "m", "architecture": said}]}) or ()
+    assert (listed.vision, listed.audio) == (vision, audio)
+
+
+@pytest.mark.parametrize(
+    ("props", "expected"),
+    [
+        ({"modalities": {"vision": True, "audio": False}}, (True, False, None)),
+        ({"modalities": {"vision": True}, "chat_template_caps": {"supports_tools": True}}, (True, None, True)),
+        ({"chat_template_caps": {"supports_tools": False}}, (None, None, False)),
+        ({"modalities": ["vision"], "chat_template_caps": "tools"}, (None, None, None)),
+        ({"modalities": {"vision": 1}, "chat_template_caps": {"supports_tools": "yes"}}, (None, None, None)),
+    ],
+)
+def test_props_say_what_a_model_takes(props: dict[str, object], expected: tuple[bool | None, ...]) -> None:
+    parsed = parse_props({"total_slots": 1} | props)
+    assert parsed is not None
+    assert (parsed.vision, parsed.audio, parsed.tools) == expected
+
+
+def test_what_a_loaded_model_takes_is_what_its_props_say() -> None:
+    listed = ListedModel(id="m", vision=True, audio=False)
+    for props, expected in (
+        (Props(vision=False, audio=True, tools=True), (False, True, True)),
+        (Props(), (True, False, None)),
+        (None, (True, False, None)),
+    ):
+        model = describe(listed, props, ModelState.LOADED)
+        assert model is not None
+        assert (model.vision, model.audio, model.tools) == expected
 
 
 def test_a_sleeping_model_that_was_never_listed_is_described_by_its_props() -> None:
@@ -239,6 +304,10 @@ def test_no_document_raises(noise: Any, cut: int) -> None:
         parse([noise])
         parse({"data": [noise, {"id": "x", "meta": noise, "status": {"args": [noise], "value": noise}}]})
     parse_props({"default_generation_settings": noise, "total_slots": noise, "role": noise, "is_sleeping": noise})
+    parse_props({"modalities": noise, "chat_template_caps": noise})
+    parse_models(
+        {"data": [{"id": "x", "architecture": noise}, {"id": "x", "architecture": {"input_modalities": noise}}]}
+    )
     parse_slots([{"id": noise, "is_processing": True, "n_ctx": noise, "n_prompt_tokens": noise}])
     broken = json.dumps(captures.document("props"))[:cut]
     assert parse_props(broken) is None

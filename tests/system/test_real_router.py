@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from exporter.demo.model import write_model
+from exporter.routing import tiers
 from exporter.system import model_watch
 from exporter.system.llama_server import LlamaServerCollector
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.router
 SMALL, LARGE = "tiny-Q2_K", "tiny-Q4_K_M"
 START_SECONDS = 20.0
 SLEEP_SECONDS = 1
+MANY_POLLS = 150
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +48,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (SMALL, LARGE):
         write_model(folder / f"{name}.gguf")
     return folder
+
+
+def tier_of(quantization: str | None) -> str:
+    return tiers.tier_of(quantization) or "unknown"
 
 
 class RealServer:
@@ -79,7 +85,7 @@ class RealServer:
     def poller(self) -> LlamaServerCollector:
         return LlamaServerCollector(
             "real",
-            "all",
+            tier_of,
             self.url,
             self.polls,
             clock=asyncio.get_running_loop().time,
@@ -135,6 +141,12 @@ async def poll_until(
         while not holds(snapshot := await poller.collect()):
             await asyncio.sleep(0.05)
     return snapshot
+
+
+async def poll_often(poller: LlamaServerCollector) -> LlamaServerSnapshot:
+    for _ in range(MANY_POLLS - 1):
+        await poller.collect()
+    return await poller.collect()
 
 
 def by_id(snapshot: LlamaServerSnapshot) -> dict[str, ModelSnapshot]:
@@ -208,6 +220,45 @@ async def test_polling_a_router_loads_nothing_and_lets_what_is_loaded_sleep(
         assert server.wakes() == 0
 
 
+async def test_the_models_of_a_router_have_their_tiers_loaded_or_not_and_are_not_loaded_by_being_watched(
+    start: Start, models: Path
+) -> None:
+    async with start("--models-dir", str(models), "--models-max", "2", "--metrics", "--slots") as server:
+        poller = server.poller()
+        snapshot = await poll_often(poller)
+        assert snapshot.tiers == ("Q2", "Q4")
+        assert [(model.routed_name, model.tier, model.state) for model in snapshot.models] == [
+            (SMALL, "Q2", ModelState.UNLOADED),
+            (LARGE, "Q4", ModelState.UNLOADED),
+        ]
+        assert await server.states() == {SMALL: "unloaded", LARGE: "unloaded"}
+
+        await server.chat(LARGE)
+        snapshot = await poll_often(poller)
+        assert [(model.routed_name, model.tier, model.state) for model in snapshot.models] == [
+            (SMALL, "Q2", ModelState.UNLOADED),
+            (LARGE, "Q4", ModelState.LOADED),
+        ]
+        assert await server.states() == {SMALL: "unloaded", LARGE: "loaded"}
+        # What it takes is known of one that was never loaded, too; its chat template only of one that is loaded.
+        assert [(model.vision, model.audio, model.tools) for model in snapshot.models] == [
+            (False, False, None),
+            (False, False, False),
+        ]
+
+
+async def test_an_unloaded_model_that_is_fetched_has_the_tier_of_its_repositorys_tag(
+    start: Start, tmp_path: Path
+) -> None:
+    presets = tmp_path / "presets.ini"
+    presets.write_text("version = 1\n\n[coder]\nhf-repo = nobody/nothing-GGUF:Q8_0\n")
+    async with start("--models-preset", str(presets), "--offline") as server:
+        snapshot = await server.poller().collect()
+        assert [(model.id, model.tier, model.state) for model in snapshot.models] == [
+            ("coder", "Q8", ModelState.UNLOADED)
+        ]
+
+
 async def test_a_busy_model_does_not_keep_its_neighbour_from_sleeping(
     start: Start, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +304,7 @@ async def test_a_model_that_does_not_load_has_failed(start: Start, models: Path,
 
 async def test_a_key_that_is_refused_and_one_that_fits(start: Start) -> None:
     async with start("-m", f"{LARGE}.gguf", "--api-key", "secret") as server:
-        refused = await LlamaServerCollector("real", "all", server.url, server.polls, api_key="wrong").collect()
+        refused = await LlamaServerCollector("real", tier_of, server.url, server.polls, api_key="wrong").collect()
         assert (refused.state, refused.error) == (ServerState.ERROR, "API key refused")
-        admitted = await LlamaServerCollector("real", "all", server.url, server.polls, api_key="secret").collect()
+        admitted = await LlamaServerCollector("real", tier_of, server.url, server.polls, api_key="secret").collect()
         assert (admitted.state, len(admitted.models)) == (ServerState.READY, 1)

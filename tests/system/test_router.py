@@ -56,13 +56,23 @@ def list_models(server: ScriptedServer, states: dict[str, str], *, sleep_seconds
     server.replies["/models"] = json_reply({"data": listed, "object": "list"})
 
 
+def tier_of(quantization: str | None) -> str:
+    return {"Q2_K": "Q2", "Q4_K_M": "Q4"}.get(quantization or "", "unknown")
+
+
 class Poller:
     def __init__(self, server: ScriptedServer, client: httpx.AsyncClient, **options: Any) -> None:
         self.now = 1000.0
         self.activity: float | None = None
         self.server = server
         self.collector = LlamaServerCollector(
-            "router", "all", server.url, client, clock=lambda: self.now, last_activity=lambda: self.activity, **options
+            "router",
+            tier_of,
+            server.url,
+            client,
+            clock=lambda: self.now,
+            last_activity=lambda: self.activity,
+            **options,
         )
 
     async def poll(self, *, after: float = 5.0) -> LlamaServerSnapshot:
@@ -89,7 +99,16 @@ async def test_a_router_with_one_model_loaded(poller: Poller) -> None:
     snapshot = await poller.poll()
     assert (snapshot.state, snapshot.router, snapshot.build) == (ServerState.READY, True, "b0-unknown")
     unloaded, loaded = snapshot.models
-    assert unloaded == ModelSnapshot(SMALL, ModelState.UNLOADED, file_name="tiny-Q2_K.gguf", quantization="Q2_K")
+    assert unloaded == ModelSnapshot(
+        SMALL,
+        ModelState.UNLOADED,
+        file_name="tiny-Q2_K.gguf",
+        quantization="Q2_K",
+        tier="Q2",
+        vision=False,
+        audio=False,
+        routed_name=SMALL,
+    )
     assert (loaded.id, loaded.state, loaded.file_name, loaded.quantization) == (
         LARGE,
         ModelState.LOADED,
@@ -100,7 +119,33 @@ async def test_a_router_with_one_model_loaded(poller: Poller) -> None:
     assert (loaded.context_size, loaded.total_slots, loaded.file_type) == (1024, 2, "all F32")
     assert loaded.slots == (SlotSnapshot(0, False, 1024, 0), SlotSnapshot(1, False, 1024, 30))
     assert (loaded.requests_processing, loaded.requests_deferred, len(loaded.mirrored)) == (0, 0, 15)
+    assert (loaded.tier, loaded.vision, loaded.audio, loaded.tools) == ("Q4", False, False, False)
+    assert loaded.routed_name == LARGE
+    assert snapshot.tiers == ("Q2", "Q4")
     assert "/srv/" not in repr(snapshot)
+
+
+async def test_a_model_keeps_its_tier_in_all_states_and_the_router_its_tiers_when_it_is_down(poller: Poller) -> None:
+    for state in ("unloaded", "downloading", "loading", "loaded", "sleeping", "failed"):
+        list_models(poller.server, {SMALL: "unloaded", LARGE: state})
+        assert {name: model.tier for name, model in (await poller.models()).items()} == {SMALL: "Q2", LARGE: "Q4"}
+    for health in (Reply(500), Reply(503)):
+        poller.server.replies["/health"] = health
+        snapshot = await poller.poll()
+        assert (snapshot.up, snapshot.models, snapshot.tiers) == (False, (), ("Q2", "Q4"))
+
+
+async def test_what_is_no_longer_listed_takes_its_tier_along(poller: Poller) -> None:
+    assert (await poller.poll()).tiers == ("Q2", "Q4")
+    poller.server.replies["/models"] = json_reply({"data": [{"id": "only-Q2_K", "status": {"value": "unloaded"}}]})
+    assert (await poller.poll()).tiers == ("Q2",)
+
+
+async def test_a_model_that_is_listed_by_a_path_is_asked_for_by_it_and_called_by_its_name(poller: Poller) -> None:
+    path = "/srv/llm/models/pet-Q4_K_M.gguf"
+    poller.server.replies["/models"] = json_reply({"data": [{"id": path, "status": {"value": "unloaded"}}]})
+    [model] = (await poller.poll()).models
+    assert (model.id, model.routed_name, model.tier) == ("pet-Q4_K_M.gguf", path, "Q4")
 
 
 async def test_a_model_is_asked_only_when_loaded_and_never_without_autoload_false(poller: Poller) -> None:

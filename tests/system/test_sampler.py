@@ -3,14 +3,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from random import Random
 
+import httpx
 import pytest
 
 from exporter import tasks
 from exporter.errors import CollectorError
 from exporter.system.host import HostCollector
+from exporter.system.llama_server import LlamaServerCollector
 from exporter.system.sampler import AsyncCollector, BlockingCollector, Part, Sampler
 from exporter.system.snapshot import GpuSnapshot, LlamaServerSnapshot, ServerState, Snapshot
 
@@ -50,8 +55,9 @@ class Gpus:
 class Server:
     """An async collector that can be held up."""
 
-    def __init__(self, upstream: str, error: Exception | None = None) -> None:
+    def __init__(self, upstream: str, error: Exception | None = None, *, at_least_every: float = math.inf) -> None:
         self.name = f"llama_server:{upstream}"
+        self.longest_interval_seconds = at_least_every
         self.upstream = upstream
         self.error = error
         self.gate = asyncio.Event()
@@ -63,7 +69,20 @@ class Server:
         await self.gate.wait()
         if self.error is not None:
             raise self.error
-        return LlamaServerSnapshot(self.upstream, "large", ServerState.READY)
+        return LlamaServerSnapshot(self.upstream, ("large",), ServerState.READY)
+
+
+class Spread(Random):
+    """Notes what it is asked for, and always gives the same share of an interval."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.bounds: list[tuple[float, float]] = []
+
+    def uniform(self, a: float, b: float) -> float:
+        self.bounds.append((a, b))
+        return self.share if a < b else a
 
 
 class Clock:
@@ -198,7 +217,7 @@ async def test_an_async_collector_that_hangs_is_still_running_too() -> None:
 
 async def test_the_first_samples_are_taken_at_once_and_then_one_per_interval() -> None:
     server = Server("a")
-    sampler = Sampler([server], interval_seconds=0.5)
+    sampler = Sampler([server], interval_seconds=0.5, random=Spread(1.0))
     loop = asyncio.get_running_loop()
     async with running(sampler):
         started = loop.time()
@@ -219,6 +238,26 @@ async def test_a_shorter_interval_counts_at_once() -> None:
         await until(sampler, lambda latest: server.runs == 3)
         assert sampler.latest.collectors["llama_server:b"].error == "still running"
     assert sampler.interval_seconds == 0.5
+
+
+async def test_an_async_collector_may_be_in_more_of_a_hurry_than_the_sampler() -> None:
+    hurried, patient, gpus = Server("a", at_least_every=0.1), Server("b", at_least_every=7200.0), Gpus("nvidia", ())
+    sampler = Sampler([hurried, patient, gpus], interval_seconds=3600.0)
+    async with running(sampler):
+        await until(sampler, lambda latest: hurried.runs == 4)
+        assert (patient.runs, len(gpus.threads)) == (1, 1)
+        assert sampler.interval_seconds == 3600.0
+        sampler.set_interval(0.5)
+        await until(sampler, lambda latest: patient.runs == 2)
+
+
+async def test_the_turns_of_async_collectors_vary_by_a_tenth_and_those_of_the_others_do_not() -> None:
+    server, gpus, spread = Server("a"), Gpus("nvidia", ()), Spread(0.0001)
+    sampler = Sampler([server, gpus], interval_seconds=1000.0, random=spread)
+    async with running(sampler):
+        await until(sampler, lambda latest: server.runs == 4)
+        assert len(gpus.threads) == 1
+    assert Counter(spread.bounds) == {(0.9, 1.1): server.runs, (1.0, 1.0): 1}
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.49, 3601.0, -1.0, float("nan"), float("inf")])
@@ -289,12 +328,17 @@ async def test_a_collector_that_is_cancelled_by_someone_else_has_failed() -> Non
     await sampler.close()
 
 
-def test_the_real_collectors_are_collectors() -> None:
+async def test_the_real_collectors_are_collectors() -> None:
     # For mypy: the protocols fit.
     blocking: list[BlockingCollector] = [HostCollector(), Gpus("nvidia", ())]
     assert all(collector.name for collector in blocking)
-    polled: type[AsyncCollector] = Server
-    assert polled.__name__ == "Server"
+    async with httpx.AsyncClient() as client:
+        polled: list[AsyncCollector] = [
+            Server("a"),
+            LlamaServerCollector("b", lambda _: "Q4", "http://127.0.0.1:1", client, interval_seconds=2.5),
+            LlamaServerCollector("c", lambda _: "Q4", "http://127.0.0.1:1", client),
+        ]
+        assert [collector.longest_interval_seconds for collector in polled] == [math.inf, 2.5, 5.0]
 
 
 async def test_whoever_asked_is_told_of_every_good_sample() -> None:

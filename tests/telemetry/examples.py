@@ -6,11 +6,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from exporter.record import Attempt, AttemptResult, GapHistogram, Outcome, RequestRecord, TokenSource
+from exporter.record import (
+    Attempt,
+    AttemptResult,
+    Complexity,
+    Decision,
+    GapHistogram,
+    Outcome,
+    RequestRecord,
+    RoutingReason,
+    TokenSource,
+)
 from exporter.system.snapshot import (
     CollectorStatus,
     DiskIO,
@@ -41,6 +52,16 @@ NOW = 1_700_000_000.25
 BUCKETS = Buckets()
 R_LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "tier", "upstream")
 
+DECISION = Decision(
+    reason=RoutingReason.COMPLEXITY,
+    complexity=Complexity.COMPLEX,
+    score=7.25,
+    wanted_tier="Q4",
+    fallback=False,
+    seconds=0.000015,
+)
+"""It belongs where it went."""
+
 CHAT = RequestRecord(
     request_id="00000000000000a1",
     started_at=NOW,
@@ -59,6 +80,7 @@ CHAT = RequestRecord(
     provider="llama_cpp",
     tier="Q4",
     attempts=(Attempt("gpu-0", AttemptResult.ANSWERED, 0.01, 200),),
+    decision=DECISION,
     status_code=200,
     response_model="tiny",
     response_bytes=4000,
@@ -92,6 +114,7 @@ def record(**changes: Any) -> RequestRecord:
 
 
 NOTHING_KNOWN: dict[str, Any] = {
+    "decision": None,
     "response_model": None,
     "finish_reasons": (),
     "input_tokens": None,
@@ -115,7 +138,16 @@ NOTHING_KNOWN: dict[str, Any] = {
 
 RECORDS = (
     CHAT,
-    record(duration_seconds=0.7, ttft_seconds=0.1, finish_reasons=("length", "stop")),
+    record(
+        duration_seconds=0.7,
+        ttft_seconds=0.1,
+        finish_reasons=("length", "stop"),
+        attempts=(
+            Attempt("cpu", AttemptResult.UNAVAILABLE, 0.02, 503),
+            Attempt("gpu-0", AttemptResult.ANSWERED, 0.01, 200),
+        ),
+        decision=replace(DECISION, complexity=Complexity.SIMPLE, score=0.75, wanted_tier="Q8", fallback=True),
+    ),
     record(
         **NOTHING_KNOWN,
         operation="embeddings",
@@ -203,7 +235,7 @@ MIRRORED = (
 
 SINGLE = LlamaServerSnapshot(
     upstream="gpu-0",
-    tier="Q4",
+    tiers=("Q4",),
     state=ServerState.READY,
     health_seconds=0.002,
     build="b9000",
@@ -218,12 +250,13 @@ SINGLE = LlamaServerSnapshot(
             slots=(SlotSnapshot(0, True, 2048, 512), SlotSnapshot(1, False, 2048, None)),
             total_slots=2,
             mirrored=MIRRORED,
+            tier="Q4",
         ),
     ),
 )
 ROUTER = LlamaServerSnapshot(
     upstream="cpu",
-    tier="Q8",
+    tiers=("Q8", "Q2"),
     state=ServerState.READY,
     health_seconds=0.004,
     router=True,
@@ -234,12 +267,14 @@ ROUTER = LlamaServerSnapshot(
             total_slots=4,
             requests_processing=1,
             mirrored=(replace(MIRRORED[0], value=7.0),),
+            tier="Q8",
+            routed_name="a",
         ),
-        ModelSnapshot(id="b", state=ModelState.UNLOADED),
-        ModelSnapshot(id="c", state=ModelState.SLEEPING),
+        ModelSnapshot(id="b", state=ModelState.UNLOADED, tier="Q2", routed_name="b"),
+        ModelSnapshot(id="c", state=ModelState.SLEEPING, tier="Q8", routed_name="c"),
     ),
 )
-DOWN = LlamaServerSnapshot(upstream="spare", tier="Q8", state=ServerState.UNREACHABLE, error="connection refused")
+DOWN = LlamaServerSnapshot(upstream="spare", tiers=("Q8",), state=ServerState.UNREACHABLE, error="connection refused")
 
 SNAPSHOT = Snapshot(
     host=HOST,
@@ -269,14 +304,16 @@ def sources(snapshot: Snapshot = SNAPSHOT, **changes: Any) -> Sources:
     return Sources(**(values | changes))
 
 
-def request_metrics(guard: Guard | None = None, buckets: Buckets | None = None) -> RequestMetrics:
+def request_metrics(
+    guard: Guard | None = None, buckets: Buckets | None = None, tiers: Sequence[str] = ()
+) -> RequestMetrics:
     """Metrics whose series all began at `NOW`."""
-    return RequestMetrics(guard or Guard(wall_clock=lambda: NOW), buckets, wall_clock=lambda: NOW)
+    return RequestMetrics(guard or Guard(wall_clock=lambda: NOW), buckets, tiers=tiers, wall_clock=lambda: NOW)
 
 
 def example_sources() -> tuple[RequestMetrics, EventLoopLag, SnapshotFamilies]:
     """Everything that an exposition shows, fed with all of the above."""
-    metrics = request_metrics()
+    metrics = request_metrics(tiers=("Q4", "Q8"))
     for each in RECORDS:
         metrics.record(each)
     for server in SNAPSHOT.servers.values():

@@ -21,7 +21,8 @@ def sample(name: str, value: float = 1.0, kind: str = "counter", **labels: str) 
 
 
 def server(*samples: MirroredSample, upstream: str = "gpu-0", model: str = "tiny") -> LlamaServerSnapshot:
-    return replace(SINGLE, upstream=upstream, models=(ModelSnapshot(model, ModelState.LOADED, mirrored=samples),))
+    models = (ModelSnapshot(model, ModelState.LOADED, mirrored=samples, tier="Q4"),)
+    return replace(SINGLE, upstream=upstream, models=models)
 
 
 def shown(*servers: LlamaServerSnapshot) -> dict[str, tuple[Kind, list[tuple[dict[str, str], float]]]]:
@@ -44,10 +45,16 @@ def test_samples_say_where_they_are_from() -> None:
 def test_samples_of_several_upstreams_and_models_make_one_family() -> None:
     families = shown(SINGLE, ROUTER)
     _, samples = families["llamacpp:prompt_tokens_total"]
-    assert [(labels["upstream"], labels["model"], value) for labels, value in samples] == [
-        ("gpu-0", "tiny", 88.0),
-        ("cpu", "a", 7.0),
+    assert [(labels["upstream"], labels["tier"], labels["model"], value) for labels, value in samples] == [
+        ("gpu-0", "Q4", "tiny", 88.0),
+        ("cpu", "Q8", "a", 7.0),
     ]
+
+
+def test_each_model_of_a_router_has_its_own_tier() -> None:
+    models = tuple(replace(each, mirrored=(sample("llamacpp:a", 1, "gauge"),)) for each in ROUTER.models)
+    _, samples = shown(replace(ROUTER, models=models))["llamacpp:a"]
+    assert [(labels["model"], labels["tier"]) for labels, _ in samples] == [("a", "Q8"), ("b", "Q2"), ("c", "Q8")]
 
 
 def test_a_counter_whose_name_is_no_counters_is_a_gauge() -> None:

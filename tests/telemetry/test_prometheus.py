@@ -44,6 +44,8 @@ def test_a_full_record_feeds_everything() -> None:
         "llm_prompt_tokens_per_second": 150.0,
         "llm_queue_time_seconds": 0.0,
         "llm_proxy_overhead_seconds": 0.0003,
+        "llm_routing_score": 7.25,
+        "llm_routing_decision_duration_seconds": 0.000015,
     }
     assert total(metrics, "gen_ai_client_token_usage", (*R, "input")) == 50
     assert total(metrics, "gen_ai_client_token_usage", (*R, "output")) == 11
@@ -53,6 +55,7 @@ def test_a_full_record_feeds_everything() -> None:
     assert count(metrics, "llm_requests", (*R, "true", "completed", "200")) == 1
     assert count(metrics, "llm_request_finish_reasons", (*R, "stop")) == 1
     assert count(metrics, "llm_upstream_attempts", ("gpu-0", "answered")) == 1
+    assert count(metrics, "llm_routing_decisions", ("COMPLEX", "Q4", "false")) == 1
     assert count(metrics, "llm_inter_token_latency_seconds", R) == 9
 
 
@@ -81,7 +84,7 @@ def test_zero_is_known() -> None:
 
 def test_other_requests_are_only_counted() -> None:
     metrics = request_metrics()
-    metrics.record(record(inference=False, operation="tokenize"))
+    metrics.record(record(inference=False, operation="tokenize", decision=None))
     opened = {family.metric.name for family in metrics.families() if family.all()} - {"llm_sidecar_label_overflow"}
     assert opened == {"llm_requests", "llm_upstream_attempts"}
 
@@ -165,7 +168,18 @@ def test_families_follow_the_catalogue() -> None:
     families = request_metrics().families()
     assert families[0].metric.name == "gen_ai_server_request_duration_seconds"
     assert all(isinstance(family, Counter | Histogram) for family in families)
-    assert len(families) == 17
+    assert len(families) == 20
+
+
+def test_tiers_and_bounds_of_routing_are_passed_on() -> None:
+    metrics = request_metrics(buckets=Buckets(score=(5.0, 10.0), decision=(0.5,)), tiers=("Q2", "Q4"))
+    assert count(metrics, "llm_routing_decisions", ("SIMPLE", "Q2", "false")) == 0
+    metrics.record(CHAT)
+    score = series(metrics, "llm_routing_score")["COMPLEX", "Q4"]
+    duration = series(metrics, "llm_routing_decision_duration_seconds")[()]
+    assert isinstance(score, HistogramSeries)
+    assert isinstance(duration, HistogramSeries)
+    assert (score.counts, duration.counts) == ([0, 1, 0], [1, 0])
 
 
 def test_a_request_that_names_no_model_means_the_only_one() -> None:

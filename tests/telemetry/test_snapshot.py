@@ -66,6 +66,7 @@ def test_requests_in_flight_are_zero_where_nobody_is_served() -> None:
     assert shown(SNAPSHOT, in_flight=lambda: in_flight)["llm_requests_in_flight"] == {
         ("Q4", "gpu-0"): 3,
         ("Q8", "cpu"): 0,
+        ("Q2", "cpu"): 0,
         ("Q8", "spare"): 0,
         ("unknown", ""): 1,
     }
@@ -73,8 +74,22 @@ def test_requests_in_flight_are_zero_where_nobody_is_served() -> None:
 
 def test_models_are_available_when_their_upstream_is_ready_and_they_are_loaded_or_asleep() -> None:
     families = shown(SNAPSHOT, configured_models=lambda: {"Q4": 1, "Q8": 3, "empty": 2})
-    assert families["llm_tier_models_available"] == {("Q4",): 1, ("Q8",): 2, ("empty",): 0}
+    assert families["llm_tier_models_available"] == {("Q4",): 1, ("Q8",): 2, ("Q2",): 0, ("empty",): 0}
     assert families["llm_tier_models_configured"] == {("Q4",): 1, ("Q8",): 3, ("empty",): 2}
+
+
+def test_each_model_of_a_router_counts_for_its_own_tier() -> None:
+    models = tuple(replace(each, state=ModelState.LOADED) for each in ROUTER.models)
+    snapshot = Snapshot(servers={"cpu": replace(ROUTER, models=models)})
+    assert shown(snapshot, configured_models=dict)["llm_tier_models_available"] == {("Q8",): 2, ("Q2",): 1}
+
+
+def test_the_tiers_of_a_server_that_is_down_stay_and_have_nobody() -> None:
+    snapshot = Snapshot(servers={"cpu": replace(ROUTER, models=(), state=ServerState.UNREACHABLE)})
+    families = shown(snapshot, configured_models=dict)
+    assert families["llm_tier_models_available"] == {("Q8",): 0, ("Q2",): 0}
+    assert families["llm_upstream_up"] == {("cpu", "Q8"): 0, ("cpu", "Q2"): 0}
+    assert families["llm_requests_in_flight"].items() >= {("Q8", "cpu"): 0, ("Q2", "cpu"): 0}.items()
 
 
 @pytest.mark.parametrize(
@@ -92,8 +107,13 @@ def test_what_counts_as_available(changes: dict[str, Any], available: int) -> No
     assert shown(snapshot, configured_models=dict)["llm_tier_models_available"] == {("Q4",): available}
 
 
-def test_upstreams_are_up_when_ready() -> None:
-    assert shown(SNAPSHOT)["llm_upstream_up"] == {("gpu-0", "Q4"): 1, ("cpu", "Q8"): 1, ("spare", "Q8"): 0}
+def test_upstreams_are_up_when_ready_in_each_of_their_tiers() -> None:
+    assert shown(SNAPSHOT)["llm_upstream_up"] == {
+        ("gpu-0", "Q4"): 1,
+        ("cpu", "Q8"): 1,
+        ("cpu", "Q2"): 1,
+        ("spare", "Q8"): 0,
+    }
 
 
 def test_a_model_is_in_one_state_out_of_all() -> None:
@@ -141,7 +161,7 @@ def test_context_is_shown_where_both_figures_are_known() -> None:
 def test_what_a_server_does_not_tell_is_an_empty_label() -> None:
     assert shown(SNAPSHOT)["llm_upstream"] == {
         ("gpu-0", "Q4", "tiny", "Q4_K_M", "2048", "125376", "b9000"): 1,
-        **{("cpu", "Q8", name, "", "", "", ""): 1 for name in ("a", "b", "c")},
+        **{("cpu", tier, name, "", "", "", ""): 1 for name, tier in (("a", "Q8"), ("b", "Q2"), ("c", "Q8"))},
     }
 
 
@@ -248,6 +268,6 @@ def test_one_snapshot_is_used_for_all_families() -> None:
 
 
 def test_a_server_may_be_named_twice_in_different_tiers() -> None:
-    other = LlamaServerSnapshot("gpu-0", "Q8", ServerState.READY)
-    snapshot = Snapshot(servers={"gpu-0": SINGLE, "again": other, "cpu": ROUTER})
-    assert shown(snapshot)["llm_upstream_up"] == {("gpu-0", "Q4"): 1, ("gpu-0", "Q8"): 1, ("cpu", "Q8"): 1}
+    other = LlamaServerSnapshot("gpu-0", ("Q8",), ServerState.READY)
+    snapshot = Snapshot(servers={"gpu-0": SINGLE, "again": other})
+    assert shown(snapshot)["llm_upstream_up"] == {("gpu-0", "Q4"): 1, ("gpu-0", "Q8"): 1}

@@ -1,0 +1,189 @@
+"""How complex a request is, told from the text of its last user message: a score, and the level that it stands for.
+
+`choice` asks. docs/routing.md describes the rules. Phrases are looked up by words first, in one step for all lists, and
+only those that may be there are searched for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+from exporter.record import Complexity
+from exporter.routing import wording
+from exporter.settings.complexity import ComplexitySettings
+
+# What a message holds, as bits: a sum of weights is then a look into a table.
+SIMPLE, MODERATE, COMPLEX, MULTI_PART, QUESTIONS, CONDITIONAL, REASONING, ENUMERATION, OPENING = (
+    1 << bit for bit in range(9)
+)
+SCORED = OPENING - 1
+PATTERNS = SIMPLE | MODERATE | COMPLEX
+REQUEST = MODERATE | COMPLEX | ENUMERATION
+"""A sentence that begins with such a phrase asks for something."""
+BELOW = (0, 0, SIMPLE, SIMPLE, *(SIMPLE | MODERATE,) * 4)
+"""For the patterns that were found, as an index, those that need not be looked for any more."""
+
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a message is taken to be."""
+
+    level: Complexity
+    score: float
+
+
+class Phrase(NamedTuple):
+    """What is looked for."""
+
+    needle: bytes
+    """As it stands in the words of a message, joined by spaces; with a space at either end."""
+    start: bytes
+    """The same at the beginning of a sentence."""
+    flags: int
+    words: frozenset[bytes]
+    """Those of several that must all be there; empty for a single word."""
+
+
+class Scorer:
+    """Assesses messages. Pure; made once."""
+
+    def __init__(self, settings: ComplexitySettings) -> None:
+        self._word_weight = settings.word_weight
+        self._moderate_from = settings.moderate_from
+        self._complex_from = settings.complex_from
+        self._sums = tuple(_sum(settings, flags) for flags in range(SCORED + 1))
+        self._by_word, self._unspaced = _index(settings)
+        self._words = frozenset(chain.from_iterable(each.needle.split() for each in chain(*self._by_word.values())))
+
+    def assess(self, text: str) -> Assessment:
+        """The score and the level of a message, whatever it holds."""
+        tokens, words, questions, numbered, bulleted = wording.read(text)
+        flags = QUESTIONS if questions else 0
+        if numbered:
+            flags |= MULTI_PART | ENUMERATION
+        elif bulleted:
+            flags |= ENUMERATION
+        flags = self._find(tokens, flags)
+        # Rounded, so that twenty words of 0.05 reach a cut at 1.
+        score = round(words * self._word_weight + self._sums[flags & SCORED], 6)
+        return Assessment(self.level(score), score)
+
+    def level(self, score: float) -> Complexity:
+        """The level that a score stands for."""
+        if score < self._moderate_from:
+            return Complexity.SIMPLE
+        return Complexity.MODERATE if score < self._complex_from else Complexity.COMPLEX
+
+    def _find(self, tokens: Sequence[bytes], flags: int) -> int:
+        """The flags, and those of the phrases that are there; MULTI_PART, too, where two sentences ask.
+
+        Of the three patterns, those below the highest may be set or not.
+        """
+        asking: list[bytes] = []
+        opening: list[bytes] = []
+        several: list[Phrase] = []
+        found = self._words.intersection(tokens)
+        for word in self._by_word.keys() & found:
+            for phrase in self._by_word[word]:
+                _, start, each, words = phrase
+                if not words:
+                    flags |= each
+                elif words <= found:
+                    several.append(phrase)
+                else:
+                    continue
+                if each & REQUEST:
+                    asking.append(start)
+                if each & OPENING:
+                    opening.append(start)
+        flags |= BELOW[flags & PATTERNS]
+        line = b" . " + b" ".join(tokens) + b" "
+        if self._unspaced and not line.isascii():
+            several += self._unspaced
+        for needle, _, each, _ in several:
+            if each & ~flags & SCORED and needle in line:
+                flags |= each
+        if asking and not flags & MULTI_PART and _asks_twice(line, tuple(asking), opening):
+            flags |= MULTI_PART
+        return flags
+
+
+def _asks_twice(line: bytes, asking: tuple[bytes, ...], opening: list[bytes]) -> bool:
+    """Whether two sentences begin with a phrase that asks, or with others that open a sentence and then such a one."""
+    opening.sort(reverse=True)
+    starts = (*asking, *opening)
+    first = False
+    for sentence in line.split(b". "):
+        if sentence.startswith(starts) and _without(opening, sentence).startswith(asking):
+            if first:
+                return True
+            first = True
+    return False
+
+
+def _without(opening: Iterable[bytes], sentence: bytes) -> bytes:
+    for _ in range(2):  # "now please"
+        for opener in opening:
+            if sentence.startswith(opener):
+                sentence = sentence[len(opener) :]
+                break
+    return sentence
+
+
+def _index(settings: ComplexitySettings) -> tuple[dict[bytes, list[Phrase]], list[Phrase]]:
+    """The phrases by the word, their longest, that says they may be there; and those of scripts without spaces."""
+    flags: dict[str, int] = {}
+    for flag, phrases in _phrases(settings):
+        for phrase in phrases:
+            flags[phrase] = flags.get(phrase, 0) | flag
+    by_word: dict[bytes, list[Phrase]] = {}
+    unspaced = []
+    for phrase, flag in flags.items():
+        needle = b" ".join(wording.split_words(wording.encode(phrase))[0]).rstrip(b" .")
+        words = needle.split()
+        if UNSPACED.search(phrase):
+            unspaced.append(Phrase(needle, needle, flag, frozenset()))
+        elif words:
+            rest = frozenset(words) if len(words) > 1 else frozenset()
+            by_word.setdefault(max(words, key=len), []).append(Phrase(b" " + needle + b" ", needle + b" ", flag, rest))
+    return by_word, unspaced
+
+
+def _phrases(settings: ComplexitySettings) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    return (
+        (SIMPLE, settings.simple_phrases),
+        (MODERATE, settings.moderate_phrases),
+        (COMPLEX, settings.complex_phrases),
+        (MULTI_PART, settings.multi_part_phrases),
+        (CONDITIONAL, settings.conditional_phrases),
+        (REASONING, settings.reasoning_phrases),
+        (ENUMERATION, settings.enumeration_phrases),
+        (OPENING, settings.opening_phrases),
+    )
+
+
+def _sum(settings: ComplexitySettings, flags: int) -> float:
+    """What a message with these flags scores beside its words."""
+    patterns = (
+        (COMPLEX, settings.complex_weight),
+        (MODERATE, settings.moderate_weight),
+        (SIMPLE, settings.simple_weight),
+    )
+    others = (
+        (MULTI_PART, settings.multi_part_weight),
+        (QUESTIONS, settings.questions_weight),
+        (CONDITIONAL, settings.conditional_weight),
+        (REASONING, settings.reasoning_weight),
+        (ENUMERATION, settings.enumeration_weight),
+    )
+    pattern = next((weight for flag, weight in patterns if flags & flag), settings.no_phrase_weight)
+    return pattern + sum(weight for flag, weight in others if flags & flag)

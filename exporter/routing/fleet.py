@@ -1,0 +1,267 @@
+"""The llama-servers behind the sidecar: what is known of each, how busy it is, who is well; the owner of all routing
+state.
+
+`app` tells it what was sampled, the traffic path asks it for a plan for each request and reports how it went.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from exporter.errors import RoutingError
+from exporter.record import Complexity, Decision
+from exporter.routing.affinity import Affinity
+from exporter.routing.backend import Backend, Candidate, Plan
+from exporter.routing.choice import Layout, NoneAvailableError, Standing, Terms, choose, choose_other
+from exporter.routing.complexity import Scorer
+from exporter.routing.health import CheckState, Condition, Health
+from exporter.routing.request import Request, read_request
+from exporter.routing.tiers import TierOrder
+from exporter.routing.upstream import Upstream
+from exporter.routing.use import Traffic, Use
+from exporter.settings.routing import UNKNOWN_TIER, RoutingSettings
+
+SHORTEST_RETRY_SECONDS = 1
+
+
+class Asked(Protocol):
+    """What a request is known to ask for; an `Observation` is one."""
+
+    @property
+    def operation(self) -> str:
+        """chat, embeddings, ..."""
+
+    @property
+    def inference(self) -> bool:
+        """Whether it runs a model."""
+
+    @property
+    def requested_model(self) -> str | None:
+        """`model`, as sent."""
+
+    @property
+    def request_json(self) -> Mapping[str, Any] | None:
+        """The body, when it is a JSON object."""
+
+    @property
+    def request_bytes(self) -> int:
+        """Size of the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What an upstream said of itself."""
+
+    state: CheckState
+    router: bool = False
+    """Whether it serves several models, each to be asked for by name."""
+    backends: tuple[Backend, ...] = ()
+    """Empty when it did not say."""
+
+
+class NobodyError(RoutingError):
+    """No upstream that could take the request is well."""
+
+    status = 503
+    type = "no_upstream_available"
+
+    def __init__(self, retry_seconds: int, reason: str) -> None:
+        super().__init__(reason)
+        self.retry_seconds = retry_seconds
+
+
+class Fleet:
+    """All upstreams."""
+
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        settings: RoutingSettings | None = None,
+        *,
+        checked: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`checked`: whether `see` will be called; without it failures alone tell who is well."""
+        settings = settings or RoutingSettings()
+        self.upstreams = tuple(upstreams)
+        self._clock = clock
+        self._terms = Terms(frozenset(settings.aliases), settings.fallback, settings.load_models)
+        self._scorer = Scorer(settings.complexity)
+        self._order = TierOrder(settings.tiers)
+        self._tier_of_level = _tiers_of_levels(settings)
+        self._affinity = Affinity() if settings.affinity else None
+        self._health = {upstream.name: Health(upstream.name, checked) for upstream in upstreams}
+        self._backends: dict[str, tuple[Backend, ...]] = {each.name: (_unseen(each),) for each in upstreams}
+        self._routers: set[str] = set()
+        self._traffic: dict[str, Traffic] = {}
+        self.layout: Layout
+        """As the upstreams last described themselves."""
+        self._lay_out()
+
+    # What the upstreams say
+
+    def see(self, upstream: str, sight: Sight) -> None:
+        """An upstream was looked at. What it said of its models before stands as long as it says nothing new."""
+        self._health[upstream].checked(self._clock(), sight.state)
+        if sight.state is not CheckState.UP:
+            return
+        router = upstream in self._routers
+        backends = sight.backends or (() if sight.router else self._backends[upstream])
+        if backends != self._backends[upstream] or router != sight.router:
+            self._backends[upstream] = backends
+            (self._routers.add if sight.router else self._routers.discard)(upstream)
+            self._lay_out()
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """Tiers known to have somebody, where there is a choice at all."""
+        return () if self._single is not None else tuple(t for t in self.layout.tiers if t != UNKNOWN_TIER)
+
+    def _count_anew(self) -> None:
+        for traffic in self._traffic.values():
+            traffic.begun = 0
+
+    # What the traffic asks
+
+    def plan(self, asked: Asked, headers: Sequence[tuple[bytes, bytes]], *, seen: bool) -> Plan:
+        """Where a request may be sent. `seen`: its whole body was looked into.
+
+        Raises RoutingError: NobodyError, or the client's mistakes RoutingHeaderError and UnknownTierError.
+        """
+        if self._single is not None and not self._leaves_choice(asked):
+            return self._plan_single(asked, self._single)
+        started = self._clock()
+        request = read_request(
+            operation=asked.operation,
+            inference=asked.inference,
+            model=asked.requested_model,
+            document=asked.request_json,
+            request_bytes=asked.request_bytes,
+            headers=headers,
+        )
+        standings = self._standings(started)
+        try:
+            if not request.generating:
+                return Plan(choose_other(request, self.layout, standings, self._terms))
+            return self._decide(request, standings, started, seen=seen)
+        except NoneAvailableError:
+            raise NobodyError(self._retry_seconds(started), self._why_nobody(started)) from None
+
+    def begin(self, plan: Plan, candidate: Candidate, now: float) -> Use:
+        """A request is about to be sent."""
+        backend = candidate.backend
+        if plan.affinity_key is not None and self._affinity is not None:
+            self._affinity.remember(plan.affinity_key, backend.tier, backend.id)
+        health = None if self._single is not None else self._health[backend.upstream.name]
+        use = Use(self._traffic[backend.id], health, now)
+        if use.is_trial:
+            self._count_anew()  # who comes back must not be given all requests until it has caught up with the others
+        return use
+
+    def _decide(self, request: Request, standings: Mapping[str, Standing], started: float, *, seen: bool) -> Plan:
+        level, score = self._assess(request, seen=seen)
+        key = request.conversation if self._affinity is not None else None
+        choice = choose(request, level, self.layout, standings, self._terms, favourite=self._favourite(key))
+        decision = Decision(
+            reason=choice.reason,
+            complexity=level,
+            score=score,
+            wanted_tier=choice.wanted_tier,
+            fallback=choice.fallback,
+            seconds=self._clock() - started,
+        )
+        return Plan(choice.candidates, decision, key)
+
+    def _assess(self, request: Request, *, seen: bool) -> tuple[Complexity, float | None]:
+        """What the client knows goes before what we make out. A body that nobody looked into is a long one."""
+        score = request.score
+        if request.complexity is not None:
+            return request.complexity, score
+        if score is not None:
+            return self._scorer.level(score), score
+        if not seen:
+            return Complexity.COMPLEX, None
+        assessment = self._scorer.assess(request.text)
+        return assessment.level, assessment.score
+
+    def _favourite(self, key: int | None) -> Callable[[str], str | None]:
+        affinity = self._affinity
+        if key is None or affinity is None:
+            return _nobody
+        return lambda tier: affinity.find(key, tier)
+
+    # One upstream alone is transparent
+
+    def _leaves_choice(self, asked: Asked) -> bool:
+        """Whether the request names an alias where a single router has models to choose from."""
+        return bool(self._routers) and asked.requested_model in self._terms.aliases
+
+    def _plan_single(self, asked: Asked, single: Plan) -> Plan:
+        """Whatever it asks for and however the upstream is, it goes there as it came; the tier is the model's."""
+        if asked.requested_model is None or not self._routers:
+            return single
+        serving = self.layout.by_name.get(asked.requested_model)
+        return Plan((Candidate(serving[0]),)) if serving else single
+
+    def _lay_out(self) -> None:
+        backends = tuple(backend for each in self.upstreams for backend in self._backends[each.name])
+        doors = tuple(self._door(each) for each in self.upstreams)
+        self.layout = Layout(backends, doors, self._order, self._tier_of_level)
+        self._single = Plan((Candidate(doors[0]),)) if len(doors) == 1 else None
+        self._traffic = {name: self._traffic.get(name) or Traffic() for name in self.layout.places}
+
+    def _door(self, upstream: Upstream) -> Backend:
+        backends = self._backends[upstream.name]
+        if upstream.name not in self._routers:
+            return backends[0]
+        tiers = {backend.tier for backend in backends}
+        return Backend(upstream.name, upstream, tier=tiers.pop() if len(tiers) == 1 else upstream.tier or UNKNOWN_TIER)
+
+    def _standings(self, now: float) -> dict[str, Standing]:
+        return {
+            backend.id: Standing(
+                self._health[backend.upstream.name].condition(now),
+                self._traffic[backend.id].in_flight,
+                self._traffic[backend.id].begun,
+            )
+            for backend in self.layout.members
+        }
+
+    def _why_nobody(self, now: float) -> str:
+        """Names upstreams, never addresses."""
+        down = [name for name, health in self._health.items() if health.condition(now) is Condition.DOWN]
+        if len(down) == len(self._health):
+            return f"no upstream is available: {', '.join(down)} cannot be reached, or are not ready"
+        if not any(backend.loaded for backend in self.layout.backends):
+            return "no model is loaded; name one, or load one (`routing.load_models` lets the sidecar do so)"
+        return "no upstream that may answer this request is available" + (
+            f"; not ready: {', '.join(down)}" if down else ""
+        )
+
+    def _retry_seconds(self, now: float) -> int:
+        times = [health.retry_at(now) for health in self._health.values()]
+        waits = [at - now for at in times if at is not None]
+        return max(SHORTEST_RETRY_SECONDS, math.ceil(min(waits, default=SHORTEST_RETRY_SECONDS)))
+
+
+def _nobody(_: str) -> None:
+    return None
+
+
+def _unseen(upstream: Upstream) -> Backend:
+    """What is known of an upstream before it was looked at."""
+    return Backend(upstream.name, upstream, tier=upstream.tier or UNKNOWN_TIER, names=upstream.models)
+
+
+def _tiers_of_levels(settings: RoutingSettings) -> dict[Complexity, str]:
+    """Without a word in the settings: the cheapest, the one in the middle, the most capable."""
+    tiers, complexity = settings.tiers, settings.complexity
+    return {
+        Complexity.SIMPLE: complexity.simple_tier or tiers[0],
+        Complexity.MODERATE: complexity.moderate_tier or tiers[len(tiers) // 2],
+        Complexity.COMPLEX: complexity.complex_tier or tiers[-1],
+    }

@@ -1,0 +1,185 @@
+"""Every setting: its name, type, default, bounds and meaning. `config` fills them; everyone else is handed what it
+needs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from exporter.settings.fields import LISTED, Seconds, Section, check_address, check_key, split_address, split_list
+from exporter.settings.metrics import MetricsSettings
+from exporter.settings.routing import RoutingSettings
+from exporter.settings.upstream import UpstreamSettings, with_names
+
+__all__ = ["ENV_PREFIX", "Settings", "UpstreamSettings", "split_address"]
+
+ENV_PREFIX = "LLAMA_EXPORTER_"
+
+
+class ProxySettings(Section):
+    """The listener that clients use instead of llama-server."""
+
+    listen: str = Field(default="127.0.0.1:8001", description="`HOST:PORT`; port 0 takes a free one.")
+    connect_timeout_seconds: Seconds = Field(default=5.0, description="For a connection to an upstream; then 502.")
+    idle_timeout_seconds: Seconds | None = Field(
+        default=None,
+        description="Longest silence of an upstream, before or within its answer; then 504. Unset: wait for ever.",
+    )
+    shutdown_grace_seconds: float = Field(
+        default=30.0, ge=0, le=86_400, description="After SIGTERM, how long requests in flight may take to finish."
+    )
+    max_in_flight: int | None = Field(
+        default=None, ge=1, description="Requests served at once; more are refused with 503. Unset: no limit."
+    )
+    held_body_bytes: int = Field(
+        default=1 << 20,
+        ge=0,
+        le=64 << 20,
+        description="Request bodies up to this size are looked into, and can be sent again; longer ones pass unseen.",
+    )
+    client_name_header: str = Field(
+        default="X-Origin", description="Header that names the client application, where there is no `Origin` header."
+    )
+
+    _listen = field_validator("listen")(check_address)
+
+
+class AdminSettings(Section):
+    """The listener for Prometheus, dashboards and people."""
+
+    listen: Annotated[tuple[str, ...], *LISTED] = Field(
+        default=("127.0.0.1:9464",), min_length=1, description="One or more `HOST:PORT`."
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _check(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_address(address) for address in value)
+
+
+class AuthSettings(Section):
+    """API keys. Unset means open."""
+
+    api_keys: Annotated[tuple[SecretStr, ...], *LISTED] = Field(
+        default=(), description="Demanded on the admin listener, but for `/-/healthy`. `PROXY_API_KEY` means this one."
+    )
+    proxy_api_keys: Annotated[tuple[SecretStr, ...], *LISTED] = Field(
+        default=(), description="Demanded on the proxy listener; not passed on to llama-server."
+    )
+
+    @field_validator("api_keys", "proxy_api_keys")
+    @classmethod
+    def _check(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for key in value:
+            check_key(key.get_secret_value())
+        return value
+
+
+class SamplingSettings(Section):
+    """How often the machine and the llama-servers are looked at."""
+
+    interval_seconds: float = Field(default=5.0, ge=0.5, le=3600)
+    host: bool = Field(default=True, description="CPU, memory, file systems, disks, network.")
+    gpu: bool = Field(default=True, description="NVIDIA by NVML, AMD by sysfs; silently none where there is none.")
+    llama_server: bool = Field(default=True, description="`/health`, `/props`, `/slots`, `/metrics`, models.")
+
+
+class LogSettings(Section):
+    """Our own log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="At debug, one line per request."
+    )
+    format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="auto: text on a terminal, JSON otherwise."
+    )
+
+    @field_validator("level", "format", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+
+class StoreSettings(Section):
+    """History on disk."""
+
+    url: str = Field(default="none", description="This version keeps no history: `none` is the only value.")
+
+    @field_validator("url")
+    @classmethod
+    def _check(cls, value: str) -> str:
+        if value != "none":
+            raise ValueError("this version keeps no history; `none` is the only value")
+        return value
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        nested_model_default_partial_update=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+    )
+
+    upstreams: Annotated[tuple[UpstreamSettings, ...], NoDecode] = Field(
+        default=(UpstreamSettings(url="http://127.0.0.1:8080"),),
+        min_length=1,
+        description="The llama-servers; `URL` or `TIER=URL` is short for a table.",
+    )
+    proxy: ProxySettings = ProxySettings()
+    admin: AdminSettings = AdminSettings()
+    auth: AuthSettings = AuthSettings()
+    routing: RoutingSettings = RoutingSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    log: LogSettings = LogSettings()
+    store: StoreSettings = StoreSettings()
+
+    @field_validator("upstreams", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            raise ValueError("write [[upstreams]], with two brackets: there can be several")
+        return split_list(value)
+
+    @field_validator("upstreams")
+    @classmethod
+    def _name(cls, value: tuple[UpstreamSettings, ...]) -> tuple[UpstreamSettings, ...]:
+        return with_names(value)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [upstream.name for upstream in self.upstreams]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"upstreams: two are named {name!r}; give each a `name` of its own, in an [[upstreams]] table"
+                )
+        _, proxy_port = split_address(self.proxy.listen)
+        admin_ports = [port for _, port in map(split_address, self.admin.listen)]
+        if proxy_port and proxy_port in admin_ports:
+            raise ValueError("proxy.listen and admin.listen: each of the two needs a port of its own")
+        if len(set(self.admin.listen)) < len(self.admin.listen):
+            raise ValueError("admin.listen: an address is given twice")
+        for number, upstream in enumerate(self.upstreams, 1):
+            if upstream.reaches(self.proxy.listen) or any(map(upstream.reaches, self.admin.listen)):
+                raise ValueError(f"upstreams[{number}].url: this is the sidecar's own listener, not a llama-server")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given: where settings come from is `config`'s business."""
+        return (init_settings,)
