@@ -29,6 +29,8 @@ from exporter.demo.process import Child, end_with_parent, http_status
 READY = "engine listening on "
 ERRORS_ONLY = 1
 """Verbosity: at 0 llama.cpp keeps even the reason to itself, at 3 it logs each request."""
+PROMPT_CACHE_MIB = 64
+"""Main memory for prompts that no slot holds any more; llama.cpp's 8 GiB would be full after an hour of the demo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ def _parameters(xllamacpp: Any, options: EngineOptions) -> Any:
     parameters.endpoint_metrics, parameters.endpoint_slots = options.metrics, options.slots
     parameters.endpoint_props = options.props
     parameters.verbosity = ERRORS_ONLY
+    parameters.cache_ram_mib = PROMPT_CACHE_MIB
     parameters.warmup = False
     parameters.n_gpu_layers = 0
     for threads in (parameters.cpuparams, parameters.cpuparams_batch):

@@ -93,30 +93,39 @@ class Attempts:
         """The head of the first answer that is good enough, or that nobody else could better; with the use of its
         upstream, which the caller ends. Raises UpstreamFailureError, that of the last upstream tried."""
         decision = plan.decision
-        last = plan.candidates[-1]
+        left = list(plan.candidates)
         lost = 0
         # What it takes to look into the request and to choose is overhead; what the client took to send it is not.
         since = sending.client.complete_at or self._clock()
-        for candidate in plan.candidates:
+        while True:
+            candidate = left.pop(0)
             backend = candidate.backend
             upstream = backend.upstream
             sending.observation.route(
                 upstream=upstream.name, provider=upstream.provider, tier=backend.tier, decision=decision
             )
-            use = self._fleet.begin(plan, candidate, self._clock())
+            began = self._clock()
+            use = self._fleet.begin(plan, candidate, began)
             try:
-                return await self._send(sending, candidate, use, since, spare=candidate is not last), use
+                return await self._send(sending, candidate, use, since, spare=bool(left)), use
             except UpstreamFailureError as failure:
                 use.end()
                 lost += failure.result in LOST
-                if candidate is last or not _may_go_on(failure.result, sending, lost):
+                left = self._whom_to_try(left, failure.result, upstream)
+                if not left or not _may_go_on(failure.result, sending, lost):
                     raise
             except BaseException:
                 use.end()
                 raise
-            since = self._clock()
+            since += self._clock() - began  # the time that others took is not ours
             decision = decision and replace(decision, fallback=True)
-        raise AssertionError("a plan names somebody")
+
+    def _whom_to_try(self, left: list[Candidate], result: AttemptResult, failed: Upstream) -> list[Candidate]:
+        """Who is left, those first who are still well. All models of a server that is gone are gone."""
+        if result is not AttemptResult.UNAVAILABLE:
+            left = [candidate for candidate in left if candidate.backend.upstream is not failed]
+        now = self._clock()
+        return sorted(left, key=lambda candidate: not self._fleet.is_well(candidate, now))
 
     async def _send(
         self, sending: Sending, candidate: Candidate, use: Use, since: float, *, spare: bool

@@ -72,8 +72,6 @@ class Layout:
     """By backend id: the candidate for a request that goes there as it is."""
     members: tuple[Backend, ...] = field(init=False)
     """Backends and doors, each once."""
-    places: Mapping[str, int] = field(init=False)
-    """Place of each of these, by id."""
 
     def __post_init__(self) -> None:
         by_name: dict[str, tuple[Backend, ...]] = {}
@@ -85,15 +83,16 @@ class Layout:
         object.__setattr__(self, "by_name", by_name)
         object.__setattr__(self, "tiers", tiers)
         every = dict.fromkeys((*self.tier_of_level.values(), *tiers, UNKNOWN_TIER))
-        object.__setattr__(self, "lines", {wanted: self._line(wanted, tiers) for wanted in every})
+        object.__setattr__(self, "lines", {wanted: group(self.backends, self.order, wanted) for wanted in every})
         object.__setattr__(self, "unchanged", {backend.id: Candidate(backend) for backend in members})
         object.__setattr__(self, "members", members)
-        object.__setattr__(self, "places", {backend.id: place for place, backend in enumerate(members)})
 
-    def _line(self, wanted: str, tiers: Sequence[str]) -> Groups:
-        order = self.order.fallback_order(wanted, tiers)
-        groups = (tuple(backend for backend in self.backends if backend.tier == tier) for tier in order)
-        return tuple(group for group in groups if group)
+
+def group(backends: Sequence[Backend], order: TierOrder, wanted: str) -> Groups:
+    """Backends by tier, in the fallback order of the wanted one; within a tier as they come."""
+    tiers = order.fallback_order(wanted, [backend.tier for backend in backends])
+    groups = (tuple(backend for backend in backends if backend.tier == tier) for tier in tiers)
+    return tuple(each for each in groups if each)
 
 
 class Choice(NamedTuple):
@@ -126,7 +125,7 @@ def choose(
     pool = _fitting(request, pool)
     wanted, groups = _line_up(wanted, pool, layout)
 
-    def place(backend: Backend) -> tuple[int, bool, bool, float, float, int]:
+    def place(backend: Backend) -> tuple[int, bool, bool, float, float]:
         condition, in_flight, begun = standings[backend.id]
         slots = backend.slots or ASSUMED_SLOTS
         weight = backend.upstream.weight
@@ -136,22 +135,21 @@ def choose(
             in_flight >= slots or favourite(backend.tier) != backend.id,
             in_flight / (slots * weight),
             begun / weight,
-            layout.places[backend.id],
         )
 
-    def in_order(groups: Groups, named: Collection[Backend]) -> list[Backend]:
+    def in_order(groups: Groups) -> list[Backend]:
         ordered: list[Backend] = []
-        for group in groups:
-            able = [each for each in group if _is_able(each, standings, terms, named)]
+        for same_tier in groups:
+            able = [each for each in same_tier if _is_able(each, standings, terms, serving)]
             if len(able) > 1:
                 able.sort(key=place)
             ordered += able
         return ordered
 
-    able = in_order(groups, serving)
+    able = in_order(groups)
     belonging = len(able)
     if others := _others(request, pool, layout, terms):
-        able += in_order(_filtered(layout.lines[wanted], others), ())
+        able += in_order(_filtered(layout.lines[wanted], others, layout))
     if terms.fallback != "any":
         able = [backend for backend in able if backend.tier == wanted][: 1 if terms.fallback == "off" else None]
     if not able:
@@ -174,13 +172,13 @@ def choose_other(
     if request.tier in layout.tiers:
         pool = [backend for backend in serving or layout.backends if backend.tier == request.tier] or pool
 
-    def place(backend: Backend) -> tuple[int, float, int]:
+    def place(backend: Backend) -> tuple[int, float]:
         standing = standings[backend.id]
         slots = (backend.slots or ASSUMED_SLOTS) * backend.upstream.weight
         load = standing.in_flight / slots if serving and request.inference else 0.0
-        return standing.condition, load, layout.places[backend.id]
+        return standing.condition, load
 
-    able = sorted((each for each in pool if standings[each.id].condition is not Condition.DOWN), key=place)
+    able = sorted((each for each in pool if _is_able(each, standings, terms, serving)), key=place)
     if not able:
         raise NoneAvailableError
     if terms.fallback == "off":
@@ -249,27 +247,30 @@ def _fits(request: Request, backend: Backend) -> bool:
 
 def _line_up(wanted: str, pool: Sequence[Backend], layout: Layout) -> tuple[str, Groups]:
     """The wanted tier, or the next in its fallback order that the pool has; and the pool, in the order from there."""
-    if pool is layout.doors and pool is not layout.backends:
-        return pool[0].tier, (tuple(pool),)
-    groups = _filtered(layout.lines[wanted], pool)
+    groups = _filtered(layout.lines[wanted], pool, layout)
+    if not groups:  # these are doors of routers
+        nearest = layout.order.resolve(wanted, [backend.tier for backend in pool])
+        return nearest, group(pool, layout.order, nearest)
     nearest = groups[0][0].tier
-    return nearest, groups if nearest == wanted else _filtered(layout.lines[nearest], pool)
+    return nearest, groups if nearest == wanted else _filtered(layout.lines[nearest], pool, layout)
 
 
-def _filtered(groups: Groups, kept: Sequence[Backend]) -> Groups:
+def _filtered(groups: Groups, kept: Sequence[Backend], layout: Layout) -> Groups:
     """The groups without those who are not to be kept."""
-    if len(kept) == sum(map(len, groups)):
+    if kept is layout.backends:
         return groups
     ids = {backend.id for backend in kept}
-    filtered = (tuple([backend for backend in group if backend.id in ids]) for group in groups)
-    return tuple([group for group in filtered if group])
+    filtered = (tuple([backend for backend in same_tier if backend.id in ids]) for same_tier in groups)
+    return tuple([each for each in filtered if each])
 
 
 def _others(request: Request, pool: Sequence[Backend], layout: Layout, terms: Terms) -> Sequence[Backend]:
     """Who may answer when nobody of the pool can; nobody for a model that no router knows."""
-    if terms.fallback == "off" or len(pool) == len(layout.backends) or pool is layout.doors:
+    if terms.fallback == "off" or len(pool) == len(layout.backends):
         return ()
     ids = {backend.id for backend in pool}
+    if not any(backend.id in ids for backend in layout.backends):
+        return ()
     return [backend for backend in _fitting(request, layout.backends) if backend.id not in ids]
 
 

@@ -157,15 +157,21 @@ class Fleet:
         if plan.affinity_key is not None and self._affinity is not None:
             self._affinity.remember(plan.affinity_key, backend.tier, backend.id)
         health = None if self._single is not None else self._health[backend.upstream.name]
-        use = Use(self._traffic[backend.id], health, now)
+        traffic = self._traffic.get(backend.id) or Traffic()  # its router may have dropped the model since the plan
+        use = Use(traffic, health, now)
         if use.is_trial:
             self._count_anew()  # who comes back must not be given all requests until it has caught up with the others
         return use
+
+    def is_well(self, candidate: Candidate, now: float) -> bool:
+        """Whether it still may be tried, some time after the plan was made."""
+        return self._health[candidate.backend.upstream.name].condition(now) is not Condition.DOWN
 
     def _decide(self, request: Request, standings: Mapping[str, Standing], started: float, *, seen: bool) -> Plan:
         level, score = self._assess(request, seen=seen)
         key = request.conversation if self._affinity is not None else None
         choice = choose(request, level, self.layout, standings, self._terms, favourite=self._favourite(key))
+        candidates = choice.candidates if seen else _as_they_are(choice.candidates)
         decision = Decision(
             reason=choice.reason,
             complexity=level,
@@ -174,7 +180,7 @@ class Fleet:
             fallback=choice.fallback,
             seconds=self._clock() - started,
         )
-        return Plan(choice.candidates, decision, key)
+        return Plan(candidates, decision, key)
 
     def _assess(self, request: Request, *, seen: bool) -> tuple[Complexity, float | None]:
         """What the client knows goes before what we make out. A body that nobody looked into is a long one."""
@@ -212,7 +218,9 @@ class Fleet:
         doors = tuple(self._door(each) for each in self.upstreams)
         self.layout = Layout(backends, doors, self._order, self._tier_of_level)
         self._single = Plan((Candidate(doors[0]),)) if len(doors) == 1 else None
-        self._traffic = {name: self._traffic.get(name) or Traffic() for name in self.layout.places}
+        self._traffic = {
+            name: self._traffic.get(name) or Traffic() for name in (each.id for each in self.layout.members)
+        }
 
     def _door(self, upstream: Upstream) -> Backend:
         backends = self._backends[upstream.name]
@@ -246,6 +254,11 @@ class Fleet:
         times = [health.retry_at(now) for health in self._health.values()]
         waits = [at - now for at in times if at is not None]
         return max(SHORTEST_RETRY_SECONDS, math.ceil(min(waits, default=SHORTEST_RETRY_SECONDS)))
+
+
+def _as_they_are(candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """Those who can have a body that cannot be rewritten, since it is not held; all, when nobody can."""
+    return tuple(each for each in candidates if each.model is None) or candidates
 
 
 def _nobody(_: str) -> None:

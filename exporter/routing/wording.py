@@ -26,7 +26,7 @@ PUNCTUATION = (
 """Typographic quotation marks, the space that does not break, dashes, bullet, ellipsis: as plain text has them."""
 
 FOREIGN_PUNCTUATION = (
-    *((sign, "'") for sign in "\u02bc\u2032"),
+    *((sign, "'") for sign in "\u2032"),
     *(
         (sign, " ")
         for sign in "\u00a1\u00ab\u00bb\u00bf\u201e\u2039\u203a\u2002\u2003\u2009\u200a\u200b\u202f\u060c\u3000"
