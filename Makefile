@@ -10,7 +10,7 @@ READY  := $(VENV)/.ready
 .PHONY: help demo test check bench docs format debian clean
 
 help:
-	@echo "make demo    run a real llama.cpp engine with a tiny model behind the sidecar, with traffic, until Ctrl-C"
+	@echo "make demo    run three real llama.cpp engines with tiny models behind the sidecar, with traffic, until Ctrl-C"
 	@echo "             (DEMO='--duration 20' and the like pass options on; TEST= and BENCH= do for the others)"
 	@echo "make test    check, then the tests; installs the Debian packages that they use, where it may"
 	@echo "make check   formatting, lint, types, import rules, generated docs"

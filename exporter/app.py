@@ -22,6 +22,7 @@ from exporter import __version__, listeners, logs
 from exporter.api import admin, exposition, health, index
 from exporter.api.views import Views
 from exporter.asgi import ASGIApp
+from exporter.backends import make_sight, make_upstream, tell_tier
 from exporter.fanout import Fanout
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
@@ -30,19 +31,14 @@ from exporter.proxy.forward import Forwarder, Limits
 from exporter.proxy.gate import Gate
 from exporter.proxy.transport import UpstreamTransport
 from exporter.record import Sink
-from exporter.routing.backend import Backend
-from exporter.routing.fleet import Fleet, Sight
-from exporter.routing.health import CheckState
-from exporter.routing.tiers import tier_of
-from exporter.routing.upstream import Upstream
-from exporter.settings import Settings, UpstreamSettings
-from exporter.settings.routing import UNKNOWN_TIER
+from exporter.routing.fleet import Fleet
+from exporter.settings import Settings
 from exporter.system.amd import AmdCollector
 from exporter.system.host import HostCollector
 from exporter.system.llama_server import LlamaServerCollector
 from exporter.system.nvidia import NvidiaCollector
 from exporter.system.sampler import AsyncCollector, BlockingCollector, Part, Sampler
-from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState
+from exporter.system.snapshot import LlamaServerSnapshot
 from exporter.system.upstream_log import UpstreamLog
 from exporter.tasks import Supervisor
 from exporter.telemetry.buckets import Buckets
@@ -81,7 +77,7 @@ class _Sidecar:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.upstreams = [_upstream(each) for each in settings.upstreams]
+        self.upstreams = [make_upstream(each) for each in settings.upstreams]
         self.supervisor = Supervisor()
         self.active = ActiveRequests()
         self.upstream_log = UpstreamLog()
@@ -148,12 +144,13 @@ class _Sidecar:
             for each in self.upstreams:
                 yield LlamaServerCollector(
                     each.name,
-                    partial(_tier, each.tier),
+                    partial(tell_tier, each.tier),
                     str(each.url),
                     self.polls,
                     api_key=each.api_key,
                     interval_seconds=self.settings.routing.health_interval_seconds,
                     last_activity=partial(self.last_request_at, each.name),
+                    last_model_activity=partial(self.last_model_request_at, each.name),
                 )
 
     def sinks(self) -> dict[str, Sink]:
@@ -197,7 +194,7 @@ class _Sidecar:
         """A collector has looked."""
         if isinstance(part, LlamaServerSnapshot):
             upstream = next(each for each in self.upstreams if each.name == part.upstream)
-            self.fleet.see(part.upstream, _sight(upstream, part))
+            self.fleet.see(part.upstream, make_sight(upstream, part))
             self.metrics.observe_health(part)
             self.upstream_log.note(part)
 
@@ -220,50 +217,9 @@ class _Sidecar:
         """Monotonic time at which an upstream last worked for a client."""
         return self.active.last_active(upstream, time.monotonic())
 
-
-def _upstream(settings: UpstreamSettings) -> Upstream:
-    return Upstream(
-        name=settings.name,
-        url=httpx.URL(settings.url),
-        tier=settings.tier,
-        provider=settings.provider,
-        models=frozenset(settings.models),
-        weight=settings.weight,
-        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-    )
-
-
-def _tier(configured: str | None, quantization: str | None) -> str:
-    return configured or tier_of(quantization) or UNKNOWN_TIER
-
-
-STATES = {ServerState.READY: CheckState.UP, ServerState.LOADING: CheckState.LOADING}
-LOADED = frozenset((ModelState.LOADED, ModelState.SLEEPING))
-
-
-def _sight(upstream: Upstream, server: LlamaServerSnapshot) -> Sight:
-    """What a sample of a server means for routing."""
-    several = server.router or len(server.models) > 1
-    backends = tuple(_backend(upstream, model, several=several) for model in server.models)
-    return Sight(STATES.get(server.state, CheckState.DOWN), several, backends)
-
-
-def _backend(upstream: Upstream, model: ModelSnapshot, *, several: bool) -> Backend:
-    """Where there are several models, each must be asked for by its own name; a single one answers to any."""
-    return Backend(
-        id=f"{upstream.name}/{model.id}" if several else upstream.name,
-        upstream=upstream,
-        tier=model.tier,
-        names=frozenset((model.id, *model.aliases)) | (frozenset() if several else upstream.models),
-        routed_model=(model.routed_name or model.id) if several else None,
-        slots=model.total_slots,
-        context_size=model.context_size,
-        vision=model.vision,
-        audio=model.audio,
-        tools=model.tools,
-        loaded=model.state in LOADED or not several,
-        asleep=model.state is ModelState.SLEEPING,
-    )
+    def last_model_request_at(self, upstream: str, model: str) -> float | None:
+        """The same for one model of an upstream that has several."""
+        return self.fleet.last_used(upstream, model, time.monotonic())
 
 
 def _keys(keys: Sequence[SecretStr]) -> KeyRing:

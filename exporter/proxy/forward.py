@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -27,6 +27,7 @@ from exporter.proxy.attempts import Attempts, Sending, UpstreamFailureError, exp
 from exporter.proxy.client import Client, ClientGoneError
 from exporter.proxy.gate import Gate, Refusal
 from exporter.proxy.headers import Headers, end_to_end, find
+from exporter.proxy.model_list import is_asked_for, model_list
 from exporter.proxy.relay import Relay, Write
 from exporter.proxy.transport import AnswerStream
 from exporter.record import Outcome, RequestRecord
@@ -161,6 +162,9 @@ class Forwarder:
         expects = (find(scope["headers"], b"expect") or b"").lower() == b"100-continue"
         # Reading the body would give the client the consent that is the upstream's to give.
         body = None if expects else await client.read(self._limits.held_bytes)
+        if is_asked_for(self._fleet, scope["method"], scope["path"]):
+            await self._answer(send, account, 200, model_list(self._fleet, int(self._wall())))
+            return ANSWERED
         try:
             plan = self._fleet.plan(account.observation, scope["headers"], seen=body is not None)
             sending = Sending(scope, client, body, expects, account.observation)
@@ -207,16 +211,21 @@ class Forwarder:
     async def _refuse(self, send: Send, account: Account, refusal: Refusal) -> None:
         """Answer with an error of our own, in the form that OpenAI's clients understand."""
         error = {"code": refusal.status, "message": refusal.message, "type": refusal.type}
-        body = json.dumps({"error": error}).encode()
+        await self._answer(send, account, refusal.status, json.dumps({"error": error}).encode(), refusal.headers)
+
+    async def _answer(
+        self, send: Send, account: Account, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """Answer with a JSON document of our own."""
         headers = [
             (b"content-type", b"application/json; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),
-            *refusal.headers,
+            *more,
         ]
         now = self._clock()
-        account.answer(now, refusal.status, headers)
+        account.answer(now, status, headers)
         account.feed(now, body)
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

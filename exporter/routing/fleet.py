@@ -89,6 +89,7 @@ class Fleet:
         settings = settings or RoutingSettings()
         self.upstreams = tuple(upstreams)
         self._clock = clock
+        self._aliases = settings.aliases
         self._terms = Terms(frozenset(settings.aliases), settings.fallback, settings.load_models)
         self._scorer = Scorer(settings.complexity)
         self._order = TierOrder(settings.tiers)
@@ -115,6 +116,16 @@ class Fleet:
             self._backends[upstream] = backends
             (self._routers.add if sight.router else self._routers.discard)(upstream)
             self._lay_out()
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether there are several upstreams."""
+        return self._single is None
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Model names that leave the choice to us, in configured order."""
+        return self._aliases
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -166,6 +177,14 @@ class Fleet:
     def is_well(self, candidate: Candidate, now: float) -> bool:
         """Whether it still may be tried, some time after the plan was made."""
         return self._health[candidate.backend.upstream.name].condition(now) is not Condition.DOWN
+
+    def last_used(self, upstream: str, model: str, now: float) -> float | None:
+        """When a request was last sent to a model of a router; `now` while one is there, None when never."""
+        for backend in self._backends[upstream]:
+            if backend.routed_model == model:
+                traffic = self._traffic[backend.id]
+                return now if traffic.in_flight else traffic.last_begun_at
+        return None
 
     def _decide(self, request: Request, standings: Mapping[str, Standing], started: float, *, seen: bool) -> Plan:
         level, score = self._assess(request, seen=seen)

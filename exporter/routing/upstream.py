@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -21,7 +21,7 @@ class Upstream:
     """Names that it was configured to answer to, beside those that it lists."""
     weight: float = 1.0
     """Its share of the load within its tier."""
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     """Sent as a bearer token with requests that carry no credentials of their own."""
 
     @property

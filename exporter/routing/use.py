@@ -11,11 +11,14 @@ from exporter.routing.health import Health
 class Traffic:
     """What we have sent to one backend."""
 
-    __slots__ = ("begun", "in_flight")
+    __slots__ = ("begun", "in_flight", "last_begun_at")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.begun = 0
+        """Requests, as far back as it is fair to compare them with those of others."""
+        self.last_begun_at: float | None = None
+        """Monotonic time."""
 
 
 class Use:
@@ -32,6 +35,7 @@ class Use:
         self._ended = False
         traffic.in_flight += 1
         traffic.begun += 1
+        traffic.last_begun_at = now
 
     def answered(self) -> None:
         """The head of an answer is here."""

@@ -16,27 +16,33 @@ TAIL_CHARACTERS = 384
 CUT = "_\n_"
 """Between the two ends. Makes words of the two halves that were cut which are nobody's."""
 
-PUNCTUATION = (
-    *((sign, "'") for sign in "\u2018\u2019"),
-    *((sign, " ") for sign in "\u201c\u201d\u00a0"),
-    *((sign, "-") for sign in "\u2011\u2013\u2014"),
-    ("\u2022", "* "),
-    ("\u2026", ". "),
+PUNCTUATION = tuple(
+    (sign, plain)
+    for plain, signs in (
+        ("'", "\u2018\u2019"),
+        (" ", "\u201c\u201d\u00a0"),
+        ("-", "\u2011\u2013\u2014"),
+        ("* ", "\u2022"),
+        (". ", "\u2026"),
+    )
+    for sign in signs
 )
 """Typographic quotation marks, the space that does not break, dashes, bullet, ellipsis: as plain text has them."""
 
-FOREIGN_PUNCTUATION = (
-    *((sign, "'") for sign in "\u2032"),
-    *(
-        (sign, " ")
-        for sign in "\u00a1\u00ab\u00bb\u00bf\u201e\u2039\u203a\u2002\u2003\u2009\u200a\u200b\u202f\u060c\u3000"
-    ),
-    *((sign, " ") for sign in "\u3001\u3008\u3009\u300a\u300b\u300c\u300d\u300e\u300f\u3010\u3011\uff08\uff09\uff0c"),
-    *((sign, "!") for sign in "\u061b\u0964\u3002\uff01\uff1a\uff1b\uff61"),
-    *((sign, "?") for sign in "\u061f\uff1f"),
-    *((sign, "\n") for sign in "\u0085\u2028\u2029"),
+FOREIGN_PUNCTUATION = tuple(
+    (sign, plain)
+    for plain, signs in (
+        ("'", "\u2032"),
+        (" ", "\u00a1\u00bf\u00ab\u00bb\u201e\u2039\u203a\u060c"),
+        (" ", "\u3001\u3008\u3009\u300a\u300b\u300c\u300d\u300e\u300f\u3010\u3011\uff08\uff09\uff0c"),
+        (" ", "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"),
+        ("!", "\u061b\u0964\u3002\uff01\uff1a\uff1b\uff61"),
+        ("?", "\u061f\uff1f"),
+        ("\n", "\u0085\u2028\u2029"),
+    )
+    for sign in signs
 )
-"""The same of other languages; what ends a sentence or a part of one becomes `!`."""
+"""The same of other languages, and the other spaces; what ends a sentence or a part of one becomes `!`."""
 
 
 def _table() -> bytes:

@@ -128,18 +128,16 @@ def measure(
     if ours is not None and wants_memory:
         with fresh() as one_that_has_done_nothing_yet:
             memory = measure_memory(one_that_has_done_nothing_yet, tell)
-    routing = compare_upstreams(options, targets[0], home, complaints)
+    routing = compare_upstreams(options, home, complaints)
     return Report(rows, results, gap, memory, routing, complaints, (load_before, os.getloadavg()[0]))
 
 
-def compare_upstreams(
-    options: argparse.Namespace, upstream: Target, home: Path, complaints: list[str]
-) -> list[Comparison]:
+def compare_upstreams(options: argparse.Namespace, home: Path, complaints: list[str]) -> list[Comparison]:
     """llama-exporter with one upstream and with three; nothing when it was not asked for, or another proxy was."""
     if options.proxy_command != PROXY_COMMAND or (options.only and "routing" not in options.only):
         return []
     try:
-        found = measure_routing(home, upstream, options.rounds, options.seconds_per_case, tell)
+        found = measure_routing(home, options.rounds, options.seconds_per_case, tell)
     except StartError as error:
         complaints.append(f"llama-exporter did not start with three upstreams: {error}")
         return []

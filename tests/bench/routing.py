@@ -14,7 +14,7 @@ from tests.bench.arithmetic import Middle, middle, of_rounds, per_request_us
 from tests.bench.cases import PATH, WARMUP_SECONDS
 from tests.bench.load import Plan, Sample
 from tests.bench.rounds import run_load
-from tests.bench.targets import PROXY_COMMAND, TIERS, Target, routed_command, start_ours, start_upstream
+from tests.bench.targets import PROXY_COMMAND, TIERS, Target, routed_command, start_ours, start_upstreams
 
 CONNECTIONS = {"json-1": 1, "json-32": 32, "json-256": 256}
 """The cases: number of connections by name."""
@@ -63,16 +63,13 @@ class Pair:
     three: list[Sample]
 
 
-def measure_routing(
-    home: Path, upstream: Target, rounds: int, seconds: float, tell: Callable[[str], None]
-) -> list[Comparison]:
-    """Start both, and two more upstreams; measure every case. Raises StartError."""
+def measure_routing(home: Path, rounds: int, seconds: float, tell: Callable[[str], None]) -> list[Comparison]:
+    """Start both, and their upstreams; measure every case. Raises StartError."""
     with ExitStack() as stack:
-        more = [stack.enter_context(start_upstream()) for _ in TIERS[1:]]
-        several = routed_command([upstream.port, *(each.port for each in more)])
+        ports = stack.enter_context(start_upstreams(len(TIERS)))
         one, three = (
-            stack.enter_context(start_ours(folder(home, name), upstream.port, command))
-            for name, command in (("one", PROXY_COMMAND), ("three", several))
+            stack.enter_context(start_ours(folder(home, name), ports[0], command))
+            for name, command in (("one", PROXY_COMMAND), ("three", routed_command(ports)))
         )
         found = []
         for case, connections in CONNECTIONS.items():

@@ -40,12 +40,19 @@ class Target:
 @contextmanager
 def start_upstream() -> Iterator[Target]:
     """The upstream, which is the target for `direct` as well."""
-    command = [sys.executable, "-m", "tests.bench.upstream"]
+    with start_upstreams(1) as ports:
+        yield Target(DIRECT, *ports)
+
+
+@contextmanager
+def start_upstreams(count: int) -> Iterator[list[int]]:
+    """Several upstreams in one process, for more of them would compete for the processor: their ports."""
+    command = [sys.executable, "-m", "tests.bench.upstream", str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield Target(DIRECT, int(process.stdout.readline()))
+            yield [int(port) for port in process.stdout.readline().split()]
         finally:
             process.stdin.close()
 

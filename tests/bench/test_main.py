@@ -9,7 +9,6 @@ from tests.bench.__main__ import Report, compare_upstreams, error_lines, parse
 from tests.bench.arithmetic import Middle
 from tests.bench.rounds import Measured
 from tests.bench.routing import Comparison
-from tests.bench.targets import Target
 from tests.bench.test_table import ROWS
 
 
@@ -24,7 +23,7 @@ def test_the_command_line() -> None:
 @pytest.mark.parametrize("arguments", [["--only", "json"], ["--proxy-command", "other {proxy_port}"]])
 def test_upstreams_are_compared_only_where_that_means_something(arguments: list[str]) -> None:
     complaints: list[str] = []
-    assert compare_upstreams(parse(arguments), Target("direct", 1), Path("nowhere"), complaints) == []
+    assert compare_upstreams(parse(arguments), Path("nowhere"), complaints) == []
     assert complaints == []
 
 

@@ -1,6 +1,7 @@
 """The benchmark's llama-server: canned answers of a real one, written as cheaply as an event loop can.
 
-A process of its own: `python -m tests.bench.upstream` prints its port and serves until its standard input is closed.
+A process of its own: `python -m tests.bench.upstream [PORTS]` prints its port, or so many of them, and serves until its
+standard input is closed.
 The query says what a POST is answered with: nothing for the JSON answer, `n=64&ms=10` for a stream of 64 content chunks
 with 10 ms between two (0: one per turn of the event loop); the body of the request is read and thrown away. A GET is
 answered with the capture of the same name (health, props, slots, models, metrics), since proxies look at those.
@@ -118,13 +119,13 @@ def body_length(lower_head: bytes) -> int:
     return -1 if b"\r\ntransfer-encoding:" in lower_head else 0
 
 
-async def serve() -> None:
-    """Serve on a free port until standard input is closed."""
+async def serve(count: int) -> None:
+    """Serve on so many free ports until standard input is closed."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    servers = [await loop.create_server(Upstream, "127.0.0.1", 0, backlog=4096) for _ in range(count)]
+    print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    uvloop.run(serve())
+    uvloop.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -62,13 +62,13 @@ ALONE = {
 """For each weight a message that has it."""
 
 
-def settings(**values: Any) -> ComplexitySettings:
+def configure(**values: Any) -> ComplexitySettings:
     return ComplexitySettings.model_validate(values)
 
 
 def only(weight: str, value: float = 1.0, /, **others: Any) -> Scorer:
     """Counts one thing and nothing else."""
-    return Scorer(settings(**{**dict.fromkeys(WEIGHTS, 0.0), weight: value, **others}))
+    return Scorer(configure(**{**dict.fromkeys(WEIGHTS, 0.0), weight: value, **others}))
 
 
 def looking_for(*phrases: str) -> Scorer:
@@ -90,7 +90,7 @@ def test_each_weight_can_be_switched_on_and_off(weight: str) -> None:
     text = ALONE[weight]
     words = len(text.split()) if weight == "word_weight" else 1
     assert only(weight, 3.25).assess(text).score == 3.25 * words
-    without = Scorer(settings(**{weight: 0}))
+    without = Scorer(configure(**{weight: 0}))
     assert SCORER.assess(text).score == pytest.approx(without.assess(text).score + getattr(DEFAULT, weight) * words)
 
 
@@ -279,13 +279,13 @@ def test_enumeration(text: str, enumeration: bool) -> None:
 
 
 def test_phrases_of_other_languages_take_the_place_of_ours() -> None:
-    scorer = Scorer(settings(complex_phrases=["分析", "設計"], reasoning_phrases=["为什么"], word_weight=0.1))
+    scorer = Scorer(configure(complex_phrases=["分析", "設計"], reasoning_phrases=["为什么"], word_weight=0.1))
     assert scorer.assess("请分析这段代码？为什么？") == Assessment(COMPLEX, 5 + 1.5 + 1.5 + 0.5)
     assert scorer.assess("Analyze why") == Assessment(SIMPLE, 1.2)
 
 
 def test_a_phrase_may_be_in_several_lists() -> None:
-    scorer = Scorer(settings(complex_phrases=["why"], word_weight=0))
+    scorer = Scorer(configure(complex_phrases=["why"], word_weight=0))
     assert scorer.assess("why").score == 5 + 1.5
 
 
@@ -316,6 +316,7 @@ def test_a_long_message_is_complex_by_its_length() -> None:
 VOCABULARY = sorted({word for name in LISTS for phrase in getattr(DEFAULT, name) for word in phrase.split()})
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([word for word in VOCABULARY if "-" not in word] + ["it", "x"]), max_size=40),
     st.sampled_from(["conditional", "reasoning", "complex", "simple"]),
@@ -336,6 +337,7 @@ TEXTS = st.text(st.characters(codec=None), max_size=300) | st.lists(
 ).map(" ".join)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_any_text_has_a_score(text: str) -> None:
     assessment = SCORER.assess(text)
@@ -344,6 +346,7 @@ def test_any_text_has_a_score(text: str) -> None:
     assert assessment == SCORER.assess(text)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.text(min_size=1, max_size=20))
 def test_another_word_never_lowers_what_words_score(text: str, word: str) -> None:
     if len(text) + 1 + len(word) <= HEAD_CHARACTERS + TAIL_CHARACTERS:
@@ -353,12 +356,14 @@ def test_another_word_never_lowers_what_words_score(text: str, word: str) -> Non
 COUNTER = only("word_weight")
 
 
+@settings(deadline=None)
 @given(TEXTS, st.randoms())
 def test_the_order_of_the_phrases_makes_no_difference(text: str, chance: random.Random) -> None:
     shuffled = {name: chance.sample(phrases, len(phrases)) for name in LISTS for phrases in [getattr(DEFAULT, name)]}
-    assert Scorer(settings(**shuffled)).assess(text) == SCORER.assess(text)
+    assert Scorer(configure(**shuffled)).assess(text) == SCORER.assess(text)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=64))
 def test_a_phrase_that_is_allowed_finds_itself(phrase: str) -> None:
     try:
@@ -391,13 +396,13 @@ def test_default_phrases_are_told_apart(name: str) -> None:
 @pytest.mark.parametrize("name", LISTS)
 def test_phrases_that_could_not_be_found_are_refused(name: str, phrases: list[str], error: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        settings(**{name: phrases})
+        configure(**{name: phrases})
     assert error in str(caught.value)
 
 
 def test_spaces_of_phrases_do_not_matter() -> None:
-    assert settings(simple_phrases=["  what \t is\n"]).simple_phrases == ("what is",)
-    assert settings(simple_phrases=["a" * 64]).simple_phrases == ("a" * 64,)
+    assert configure(simple_phrases=["  what \t is\n"]).simple_phrases == ("what is",)
+    assert configure(simple_phrases=["a" * 64]).simple_phrases == ("a" * 64,)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +417,7 @@ def test_spaces_of_phrases_do_not_matter() -> None:
 )
 def test_weights_and_cuts_are_checked(values: Mapping[str, float], error: str) -> None:
     with pytest.raises(ValidationError, match=error):
-        settings(**values)
+        configure(**values)
 
 
 def test_lists_come_from_the_file_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

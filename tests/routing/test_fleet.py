@@ -322,6 +322,21 @@ class TestDecision:
         assert (plan.decision.complexity, plan.decision.score) == (Complexity.COMPLEX, None)
         assert ids(plan)[0] == "good"
 
+    def test_a_body_that_nobody_saw_goes_where_it_need_not_be_changed(self) -> None:
+        watched = Watched(BOX, LEFT)
+        watched.see_router("box", SMALL, LARGE)
+        assert ids(watched.plan(headers={"X-Routing-Tier": "Q4"})) == ["box/large", "left", "box/small"]
+        plan = watched.plan(headers={"X-Routing-Tier": "Q4"}, seen=False)
+        assert ids(plan) == ["left"]
+        assert plan.decision is not None
+        assert (plan.decision.wanted_tier, plan.decision.fallback) == ("Q4", True)
+
+    def test_a_body_that_nobody_saw_goes_somewhere(self) -> None:
+        watched = Watched(BOX, upstream("other"))
+        for name in ("box", "other"):
+            watched.see_router(name, model(upstream(name), name, "Q4"))
+        assert ids(watched.plan(seen=False)) == ["box/box", "other/other"]
+
     @pytest.mark.parametrize(
         "headers",
         [{"X-Routing-Complexity": "hard"}, {"X-Routing-Score": "many"}, {"X-Routing-Score": "-1"}],
@@ -488,6 +503,13 @@ class TestAffinity:
 
 
 class TestRecovery:
+    @pytest.mark.parametrize(("state", "well"), [(UP, True), (LOADING, False), (DOWN, False)])
+    def test_how_somebody_is_some_time_after_the_plan(self, state: CheckState, well: bool) -> None:
+        watched = Watched(LEFT, RIGHT)
+        plan = watched.plan()
+        watched.see(state, "right")
+        assert [watched.fleet.is_well(each, watched.clock.now) for each in plan.candidates] == [True, well]
+
     def test_without_checks_one_trial_after_the_back_off(self) -> None:
         watched = Watched(LEFT, RIGHT, checked=False, well=False, affinity=False)
         watched.fail("left")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.routing.wording import HEAD_CHARACTERS, TAIL_CHARACTERS, read
@@ -36,6 +37,12 @@ READ = HEAD_CHARACTERS + TAIL_CHARACTERS
 )
 def test_words_are_counted(text: str, words: int) -> None:
     assert read(text).words == words
+
+
+def test_every_space_separates_words() -> None:
+    spaces = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
+    assert len(spaces) > 20
+    assert [space for space in spaces if read(f"one{space}two").tokens != [b"one", b"two"]] == []
 
 
 @pytest.mark.parametrize(
@@ -124,6 +131,7 @@ def test_words_that_the_cut_goes_through_are_nobodys() -> None:
     assert b"list" not in read(head + "ening and en" + tail).tokens
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None)) | st.text("?!.:'\"-*12)\n\r\t _aZé。？、分\ud800\udfff\x00’…"))
 def test_any_text_can_be_read(text: str) -> None:
     wording = read(text)
