@@ -21,8 +21,6 @@ class Backend:
     """Unique: the upstream's name; behind a router, with the model's name."""
     upstream: Upstream
     tier: str = UNKNOWN_TIER
-    model: str | None = None
-    """What it is called in a list of models; None when it did not say."""
     names: frozenset[str] = frozenset()
     """Model names that it answers to; a server that is no router answers to any other name as well."""
     routed_model: str | None = None
@@ -40,6 +38,8 @@ class Backend:
     """False while a router has it unloaded, or is loading or fetching it, or failed to."""
     asleep: bool = False
     """A request wakes it, which takes as long as loading."""
+    model: str | None = None
+    """What it is called in a list of models; None when it did not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ ASSUMED_SLOTS = 4
 
 
 class UnknownTierError(RoutingError):
-    """The client named a tier that nobody has."""
+    """The client named a tier that is neither configured nor anybody's."""
 
 
 class NoneAvailableError(Exception):
@@ -82,7 +82,7 @@ class Layout:
         members = tuple(dict.fromkeys((*self.backends, *self.doors)))
         object.__setattr__(self, "by_name", by_name)
         object.__setattr__(self, "tiers", tiers)
-        every = dict.fromkeys((*self.tier_of_level.values(), *tiers, UNKNOWN_TIER))
+        every = dict.fromkeys((*self.order.names, *self.tier_of_level.values(), *tiers, UNKNOWN_TIER))
         object.__setattr__(self, "lines", {wanted: group(self.backends, self.order, wanted) for wanted in every})
         object.__setattr__(self, "unchanged", {backend.id: Candidate(backend) for backend in members})
         object.__setattr__(self, "members", members)
@@ -125,13 +125,14 @@ def choose(
     pool = _fitting(request, pool)
     wanted, groups = _line_up(wanted, pool, layout)
 
-    def place(backend: Backend) -> tuple[int, bool, bool, float, float]:
+    def place(backend: Backend) -> tuple[int, bool, bool, bool, float, float]:
         condition, in_flight, begun = standings[backend.id]
         slots = backend.slots or ASSUMED_SLOTS
         weight = backend.upstream.weight
         return (
             condition,
             backend.asleep or not backend.loaded,
+            in_flight >= slots,
             in_flight >= slots or favourite(backend.tier) != backend.id,
             in_flight / (slots * weight),
             begun / weight,
@@ -198,9 +199,10 @@ def _pool(
 ) -> tuple[RoutingReason, str, Sequence[Backend]]:
     """Why, the wanted tier, and who comes first in question."""
     if request.tier is not None:
-        if request.tier not in layout.tiers:
-            raise UnknownTierError(f"there is no tier {request.tier[:40]!r}; there are {', '.join(layout.tiers)}")
-        return RoutingReason.TIER, request.tier, _preferred(request.tier, layout.backends, serving)
+        if request.tier not in layout.tiers and request.tier not in layout.order.names:
+            known = ", ".join(sorted({*layout.order.names, *layout.tiers}, key=layout.order.rank))
+            raise UnknownTierError(f"there is no tier {request.tier[:40]!r}; there are {known}")
+        return RoutingReason.TIER, request.tier, _of_tier(request, layout, serving)
     wanted = layout.tier_of_level[level]
     if serving:
         return RoutingReason.MODEL, wanted, serving
@@ -212,9 +214,12 @@ def _pool(
     return RoutingReason.COMPLEXITY, wanted, plain or layout.doors
 
 
-def _preferred(tier: str, backends: Sequence[Backend], serving: Sequence[Backend]) -> Sequence[Backend]:
-    """Of a tier, those that answer to the named model where there are some."""
-    return [each for each in serving if each.tier == tier] or [each for each in backends if each.tier == tier]
+def _of_tier(request: Request, layout: Layout, serving: Sequence[Backend]) -> Sequence[Backend]:
+    """Of the tier that the client named, those that answer to the model that it named, where there are some; all of
+    all tiers, when the tier has nobody who could take the request."""
+    tier = [each for each in layout.backends if each.tier == request.tier]
+    preferred = [each for each in serving if each.tier == request.tier] or tier
+    return preferred if any(_fits(request, each) for each in preferred) else layout.backends
 
 
 def _fitting(request: Request, pool: Sequence[Backend]) -> Sequence[Backend]:

@@ -152,7 +152,7 @@ def _index(settings: ComplexitySettings) -> tuple[dict[bytes, list[Phrase]], lis
         words = needle.split()
         if UNSPACED.search(phrase):
             unspaced.append(Phrase(needle, needle, flag, frozenset()))
-        elif words:
+        else:
             rest = frozenset(words) if len(words) > 1 else frozenset()
             by_word.setdefault(max(words, key=len), []).append(Phrase(b" " + needle + b" ", needle + b" ", flag, rest))
     return by_word, unspaced

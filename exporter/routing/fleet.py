@@ -196,7 +196,7 @@ class Fleet:
             complexity=level,
             score=score,
             wanted_tier=choice.wanted_tier,
-            fallback=choice.fallback,
+            fallback=choice.fallback or candidates[0].backend.tier != choice.wanted_tier,
             seconds=self._clock() - started,
         )
         return Plan(candidates, decision, key)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import NamedTuple
 
-HEAD_CHARACTERS = 384
-TAIL_CHARACTERS = 384
-"""A longer text is read at its two ends: people ask before or behind what they paste."""
+WHOLE_CHARACTERS = 768
+"""Up to here a text is read as a whole."""
+HEAD_CHARACTERS = 256
+TAIL_CHARACTERS = 256
+"""A longer one is read at its two ends: people ask before or after what they paste."""
 
 CUT = "_\n_"
 """Between the two ends. Makes words of the two halves that were cut which are nobody's."""
@@ -90,7 +92,7 @@ class Wording(NamedTuple):
 def read(text: str) -> Wording:
     """The wording of a message, whatever it holds."""
     length = len(text)
-    if length <= HEAD_CHARACTERS + TAIL_CHARACTERS:
+    if length <= WHOLE_CHARACTERS:
         return _read(text)
     wording = _read(text[:HEAD_CHARACTERS] + CUT + text[-TAIL_CHARACTERS:])
     return wording._replace(words=wording.words * length // (HEAD_CHARACTERS + TAIL_CHARACTERS))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -14,12 +14,14 @@ from tests.bench.arithmetic import Middle, middle, of_rounds, per_request_us
 from tests.bench.cases import PATH, WARMUP_SECONDS
 from tests.bench.load import Plan, Sample
 from tests.bench.rounds import run_load
+from tests.bench.scrape import Scraper, sample_value
 from tests.bench.targets import PROXY_COMMAND, TIERS, Target, routed_command, start_ours, start_upstreams
 
 CONNECTIONS = {"json-1": 1, "json-32": 32, "json-256": 256}
 """The cases: number of connections by name."""
 DIFFERENCE_LIMIT = 0.15
 """CPU time per request with three upstreams: at most so much more than with one."""
+DECISIONS = "llm_routing_decision_duration_seconds"
 ROUNDS = 2
 """Times as many as in the other cases, for the difference is small beside what the rounds differ in."""
 
@@ -33,21 +35,43 @@ MESSAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One case: CPU microseconds per request and latencies in seconds, medians of the rounds."""
+    """One case. Latencies are seconds, medians of the rounds."""
 
     case: str
-    one_us: Middle | None
-    three_us: Middle | None
-    differences: tuple[float, ...]
-    """Of each round: three upstreams over one, less 1."""
+    costs: tuple[tuple[float, float], ...]
+    """CPU microseconds per request in each round: with one upstream, with three."""
     one_p50: float | None
     three_p50: float | None
     errors: int
+    decision_us: float | None = None
+    """What `llm_routing_decision_duration_seconds` says of this case: the mean."""
+
+    @property
+    def one_us(self) -> Middle | None:
+        """CPU microseconds per request with one upstream."""
+        return middle([one for one, _ in self.costs])
+
+    @property
+    def three_us(self) -> Middle | None:
+        """The same with three."""
+        return middle([three for _, three in self.costs])
+
+    @property
+    def differences(self) -> tuple[float, ...]:
+        """Of each round: three upstreams over one, less 1."""
+        return tuple(three / one - 1 for one, three in self.costs)
 
     @property
     def difference(self) -> float | None:
         """The median of the rounds' differences: what slows a round down hits both."""
-        return median(self.differences) if self.differences else None
+        return median(self.differences) if self.costs else None
+
+    @property
+    def least_difference(self) -> float | None:
+        """Of the cheapest round of either: the work itself, as far as a round was left in peace."""
+        if not self.costs:
+            return None
+        return min(three for _, three in self.costs) / min(one for one, _ in self.costs) - 1
 
     @property
     def met(self) -> bool | None:
@@ -74,8 +98,24 @@ def measure_routing(home: Path, rounds: int, seconds: float, tell: Callable[[str
         found = []
         for case, connections in CONNECTIONS.items():
             tell(f"routing, {case}")
-            found.append(compare(case, run_pair(one, three, connections, ROUNDS * rounds, seconds)))
+            before = read_decisions(three)
+            compared = compare(case, run_pair(one, three, connections, ROUNDS * rounds, seconds))
+            found.append(replace(compared, decision_us=mean_us(before, read_decisions(three))))
     return found
+
+
+def read_decisions(target: Target) -> tuple[float, float]:
+    """How many decisions it has made, and how many seconds they have taken."""
+    assert target.admin_port is not None
+    scraper = Scraper(target.admin_port)
+    scraper.scrape()
+    count, seconds = (sample_value(scraper.text, f"{DECISIONS}_{part}") or 0.0 for part in ("count", "sum"))
+    return count, seconds
+
+
+def mean_us(before: tuple[float, float], after: tuple[float, float]) -> float | None:
+    """Microseconds of a decision between two readings."""
+    return per_request_us(after[1] - before[1], after[0] - before[0])
 
 
 def folder(home: Path, name: str) -> Path:
@@ -111,13 +151,10 @@ def run_pair(one: Target, three: Target, connections: int, rounds: int, seconds:
 
 def compare(case: str, pair: Pair) -> Comparison:
     """What the rounds add up to."""
-    one, three = ([_request_us(sample) for sample in samples] for samples in (pair.one, pair.three))
-    differences = (after / before - 1 for before, after in zip(one, three, strict=True) if before and after)
+    rounds = ((_request_us(one), _request_us(three)) for one, three in zip(pair.one, pair.three, strict=True))
     return Comparison(
         case=case,
-        one_us=middle(one),
-        three_us=middle(three),
-        differences=tuple(differences),
+        costs=tuple((one, three) for one, three in rounds if one and three),
         one_p50=_p50(pair.one),
         three_p50=_p50(pair.three),
         errors=sum(sum(sample.errors.values()) for sample in (*pair.one, *pair.three)),

@@ -49,15 +49,26 @@ class Scraper:
             self.body = response.read()
         self.seconds.append(time.monotonic() - started)
 
+    @property
+    def text(self) -> bytes:
+        """The last exposition, unpacked."""
+        return gzip.decompress(self.body) if self.body.startswith(b"\x1f\x8b") else self.body
+
     def count_series(self) -> int:
         """Number of samples in the last exposition."""
-        plain = gzip.decompress(self.body) if self.body.startswith(b"\x1f\x8b") else self.body
-        return count_series(plain)
+        return count_series(self.text)
 
 
 def count_series(exposition: bytes) -> int:
     """Number of samples in a text exposition."""
     return sum(bool(line) and not line.startswith(b"#") for line in exposition.split(b"\n"))
+
+
+def sample_value(exposition: bytes, name: str) -> float | None:
+    """The value of the sample that has this name and no labels; None when there is none."""
+    start = f"{name} ".encode()
+    found = next((line for line in exposition.split(b"\n") if line.startswith(start)), None)
+    return None if found is None else float(found.split()[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.bench.__main__ import Report, compare_upstreams, error_lines, parse
-from tests.bench.arithmetic import Middle
 from tests.bench.rounds import Measured
 from tests.bench.routing import Comparison
 from tests.bench.test_table import ROWS
@@ -32,7 +31,7 @@ def test_errors_are_named() -> None:
 
 
 def test_the_document_is_json_and_has_every_figure() -> None:
-    comparison = Comparison("json-1", Middle(300.0, 0.1), Middle(330.0, 0.1), (0.1, 0.12), 0.001, 0.001, 0)
+    comparison = Comparison("json-1", ((300.0, 330.0), (300.0, 336.0)), 0.001, 0.001, 0)
     results = {"json-32": {"nginx": Measured()}}
     report = Report(ROWS, results, None, None, [comparison], ["llama-exporter did not start"], (0.1, 1.96))
     document = json.loads(json.dumps(report.document()))

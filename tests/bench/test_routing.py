@@ -8,7 +8,8 @@ from exporter.record import Complexity
 from exporter.routing.complexity import Scorer
 from exporter.settings.complexity import ComplexitySettings
 from tests.bench.load import Sample, request_bytes
-from tests.bench.routing import MESSAGES, Pair, compare, plan
+from tests.bench.routing import MESSAGES, Pair, compare, mean_us, plan
+from tests.bench.scrape import sample_value
 from tests.bench.table import render_routing
 from tests.bench.targets import PROXY_COMMAND, Target, routed_command
 
@@ -49,6 +50,7 @@ def test_rounds_are_compared_one_by_one() -> None:
     assert found.one_us.value == pytest.approx(300)
     assert found.differences == pytest.approx((0.1, 0.2, 0.12))
     assert found.difference == pytest.approx(0.12)
+    assert found.least_difference == pytest.approx(0.12)
     assert (found.met, found.errors) == (True, 2)
     text = render_routing([found])
     assert "+12.0 %" in text
@@ -62,3 +64,14 @@ def test_rounds_are_compared_one_by_one() -> None:
 def test_nothing_is_compared_with_a_round_without_answers() -> None:
     found = compare("json-1", Pair([sample(0.0, 0)], [sample(0.3, 1000)]))
     assert (found.differences, found.difference, found.met) == ((), None, None)
+
+
+def test_decisions_are_read_from_the_metrics() -> None:
+    exposition = (
+        b'# TYPE x_seconds histogram\nx_seconds_count{a="b"} 9\nx_seconds_count 3.0\nx_seconds_sum 0.00015 1.5\n'
+    )
+    assert sample_value(exposition, "x_seconds_count") == 3
+    assert sample_value(exposition, "x_seconds_sum") == 0.00015
+    assert sample_value(exposition, "x_seconds") is None
+    assert mean_us((1, 0.0001), (3, 0.00018)) == pytest.approx(40)
+    assert mean_us((1, 0.0001), (1, 0.0001)) is None

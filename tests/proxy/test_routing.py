@@ -198,7 +198,7 @@ async def test_what_a_tier_cannot_take_goes_to_one_that_can() -> None:
         assert (await three.ask(chat())).tier == "Q2"
 
 
-@pytest.mark.parametrize("line", ["GET /props", "GET /v1/models", "POST /tokenize", "GET /unheard/of", "OPTIONS /x"])
+@pytest.mark.parametrize("line", ["GET /props", "GET /models", "POST /tokenize", "GET /unheard/of", "OPTIONS /x"])
 async def test_what_generates_nothing_stays_with_the_first(line: str) -> None:
     method, target = line.split()
     async with tiered() as three:

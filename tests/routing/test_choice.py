@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from exporter.routing.choice import (
 )
 from exporter.routing.health import Condition
 from exporter.routing.request import Request
-from tests.routing.layouts import ask, ask_other, change, layout, model, server, upstream
+from tests.routing.layouts import ask, ask_other, change, layout, model, read, server, upstream
 
 SIMPLE, MODERATE, COMPLEX = Complexity
 READY, UNKNOWN, DOWN = Condition
@@ -117,6 +118,16 @@ class TestWhatDecides:
         assert all(tier in str(caught.value) for tier in ("Q9", "Q2", "Q3", "Q4"))
         assert caught.value.status == 400
         assert caught.value.retry_seconds is None
+
+    def test_a_configured_tier_that_nobody_has_stands_for_the_next(self) -> None:
+        at = layout(server("b", "Q2"), server("d", "Q4"))
+        choice = pick(ask(tier="Q3"), at=at)
+        assert (choice.wanted_tier, ids(choice), choice.fallback) == ("Q4", ["d", "b"], False)
+
+    def test_a_named_tier_that_cannot_take_the_request_is_left(self) -> None:
+        at = layout(server("b", "Q2", vision=False), server("d", "Q4"))
+        choice = pick(replace(ask(tier="Q2"), images=True), at=at)
+        assert (choice.wanted_tier, ids(choice), choice.fallback) == ("Q4", ["d"], False)
 
     def test_of_the_named_tier_the_named_model_goes_first(self) -> None:
         at = layout(server("plain", "Q4", "other"), SMALL, LARGE)
@@ -261,8 +272,10 @@ class TestFit:
             pick(ask(images=True), SIMPLE, at=at, conditions={"right": DOWN})
 
     def test_images_are_not_counted_as_text(self) -> None:
-        at = change(USUAL, alike({"context_size": 256}))
-        assert ids(pick(ask(images=True, tokens=100), SIMPLE, at=at))[0] == "box/small"
+        at = change(USUAL, {"box/small": {"context_size": 256}})
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+        document = {"messages": [{"role": "user", "content": [{"type": "text", "text": "what is it?"}, image]}]}
+        assert ids(pick(read("chat", True, None, document), SIMPLE, at=at))[0] == "box/small"
 
 
 class TestWhoIsAble:
@@ -422,6 +435,8 @@ class TestNobody:
 class TestFallbackFlag:
     """R7: whether the first is another than the request belongs to."""
 
+    FRUIT: Layout = layout(server("a", "Q3", "apple"), server("b", "Q3", "pear"))
+
     @pytest.mark.parametrize(
         ("request_", "down", "first", "flag"),
         [
@@ -438,10 +453,14 @@ class TestFallbackFlag:
         choice = pick(request_, conditions=dict.fromkeys(down, DOWN))
         assert (ids(choice)[0], choice.fallback) == (first, flag)
 
-    def test_another_model_of_the_same_tier(self) -> None:
-        at = layout(server("a", "Q3", "apple"), server("b", "Q3", "pear"))
-        choice = pick(ask("apple"), at=at, conditions={"a": DOWN})
+    @pytest.mark.parametrize("fallback", ["any", "tier"])
+    def test_another_model_of_the_same_tier(self, fallback: Any) -> None:
+        choice = pick(ask("apple"), at=self.FRUIT, conditions={"a": DOWN}, terms=Terms(fallback=fallback))
         assert (ids(choice), choice.wanted_tier, choice.fallback) == (["b"], "Q3", True)
+
+    def test_another_model_is_a_fallback_that_can_be_switched_off(self) -> None:
+        with pytest.raises(NoneAvailableError):
+            pick(ask("apple"), at=self.FRUIT, conditions={"a": DOWN}, terms=Terms(fallback="off"))
 
 
 class TestOthers:

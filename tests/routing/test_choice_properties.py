@@ -139,7 +139,8 @@ def pool(world: World) -> list[Backend]:
     request, named, every = world.request, serving(world), world.layout.backends
     if request.tier is not None:
         tier = [backend for backend in every if backend.tier == request.tier]
-        return fitting(request, [backend for backend in tier if backend in named] or tier)
+        preferred = [backend for backend in tier if backend in named] or tier
+        return fitting(request, preferred if any(fits(request, each) for each in preferred) else every)
     if named or request.model is None or request.model in world.terms.aliases:
         return fitting(request, named or every)
     plain = [backend for backend in every if backend.routed_model is None]
@@ -191,6 +192,7 @@ def key(world: World, backend: Backend) -> tuple[object, ...]:
         tiers.index(backend.tier),
         condition,
         backend.asleep or not backend.loaded,
+        in_flight >= slots,
         not (world.cached_at.get(backend.tier) == backend.id and in_flight < slots),
         in_flight / (slots * weight),
         begun / weight,
@@ -330,8 +332,8 @@ class TestOutcome:
 
     @few
     @given(worlds(), st.sampled_from(("Q9", *TIERS)))
-    def test_a_tier_that_nobody_has(self, world: World, tier: str) -> None:
-        assume(tier not in world.layout.tiers)
+    def test_a_tier_that_nobody_has_and_that_is_not_configured(self, world: World, tier: str) -> None:
+        assume(tier not in world.layout.tiers and tier not in world.layout.order.names)
         with pytest.raises(UnknownTierError) as caught:
             replace(world, request=ask(world.request.model, tier=tier)).choose()
         assert all(each in str(caught.value) for each in (tier, *world.layout.tiers))

@@ -14,7 +14,7 @@ from exporter.config import load
 from exporter.errors import ConfigError
 from exporter.record import Complexity
 from exporter.routing.complexity import Assessment, Scorer
-from exporter.routing.wording import HEAD_CHARACTERS, TAIL_CHARACTERS
+from exporter.routing.wording import HEAD_CHARACTERS, TAIL_CHARACTERS, WHOLE_CHARACTERS
 from exporter.settings.complexity import ComplexitySettings
 
 SIMPLE, MODERATE, COMPLEX = Complexity
@@ -26,8 +26,8 @@ LISTS = [name for name in ComplexitySettings.model_fields if name.endswith("_phr
 
 EXAMPLES = [
     ("Hello!", 0.55, SIMPLE),
-    ("What is the capital of France?", 0.8, SIMPLE),
     ("Translate 'good morning' into Spanish.", 0.75, SIMPLE),
+    ("What is the capital of France?", 0.8, SIMPLE),
     ("Tell me a joke about cats.", 1.3, SIMPLE),
     ("Explain how photosynthesis works.", 2.2, SIMPLE),
     ("What is TCP? What is UDP?", 2.3, SIMPLE),
@@ -39,8 +39,8 @@ EXAMPLES = [
     ("Compare TCP and UDP. Which one would you choose for video calls, and why?", 4.2, MODERATE),
     ("Please explain closures. Then compare them with classes.", 4.4, MODERATE),
     ("Analyze the performance of this query.", 5.3, MODERATE),
-    ("1. Explain what a mutex is.\n2. Compare it with a semaphore.", 5.6, MODERATE),
     ("Prove that the square root of 2 is irrational.", 5.45, MODERATE),
+    ("1. Explain what a mutex is.\n2. Compare it with a semaphore.", 5.6, MODERATE),
     ("Design a rate limiter for a public API and explain step by step how it scales.", 7.3, COMPLEX),
     ("Refactor this class, and then write tests for it. If something is unclear, ask.", 8.7, COMPLEX),
     ("If the cache is cold, should I optimize the loader or the store? Why?", 9.7, COMPLEX),
@@ -304,7 +304,7 @@ def test_phrases_do_not_come_about_where_a_long_message_is_cut() -> None:
     assert len(tail) == TAIL_CHARACTERS
     scorer = looking_for("step by step")
     assert scorer.assess(head + tail).score == 1
-    assert scorer.assess(head + " not taken " + tail).score == 0
+    assert scorer.assess(head + " not taken " * WHOLE_CHARACTERS + tail).score == 0
 
 
 def test_a_long_message_is_complex_by_its_length() -> None:
@@ -349,7 +349,7 @@ def test_any_text_has_a_score(text: str) -> None:
 @settings(deadline=None)
 @given(TEXTS, st.text(min_size=1, max_size=20))
 def test_another_word_never_lowers_what_words_score(text: str, word: str) -> None:
-    if len(text) + 1 + len(word) <= HEAD_CHARACTERS + TAIL_CHARACTERS:
+    if len(text) + 1 + len(word) <= WHOLE_CHARACTERS:
         assert COUNTER.assess(f"{text} {word}").score >= COUNTER.assess(text).score
 
 

@@ -273,6 +273,15 @@ class TestOneRouter:
         assert plan.decision is not None
         assert plan.decision.reason is RoutingReason.COMPLEXITY
 
+    def test_an_alias_chooses_whatever_became_of_others(self) -> None:
+        watched = self.make()
+        for _ in range(3):
+            use = watched.send(watched.plan(named="auto"))
+            watched.clock.now += 0.001
+            use.failed(watched.clock.now)
+            use.end()
+        assert watched.plan(named="auto").candidates[0].model == "small"
+
     def test_so_does_a_configured_one(self) -> None:
         plan = self.make(aliases=("gpt-4o",)).plan(named="gpt-4o")
         assert plan.candidates[0].model == "small"
@@ -403,13 +412,15 @@ class TestNobody:
 
     def test_it_says_when_the_first_may_be_tried_again(self) -> None:
         watched = Watched(LEFT, RIGHT, checked=False, well=False)
-        for _ in range(4):
+        for failing in (("left",), ("left",), ("left", "right"), ("left", "right")):  # back-offs of 8 s and 2 s
             watched.clock.now += 30
-            watched.fail("left")
-            watched.fail("right")
-        assert retry_seconds(watched) == pytest.approx(8, abs=1)
-        watched.clock.now += 5
-        assert retry_seconds(watched) == pytest.approx(3, abs=1)
+            for name in failing:
+                watched.fail(name)
+        assert retry_seconds(watched) == 2
+        watched.clock.now += 0.5
+        assert retry_seconds(watched) == 2
+        watched.clock.now += 0.5
+        assert retry_seconds(watched) == 1
 
     def test_only_what_may_answer_is_named(self) -> None:
         watched = make_three(fallback="tier")
@@ -453,11 +464,16 @@ class TestLoad:
     def test_an_end_counts_once(self) -> None:
         watched = Watched(LEFT, RIGHT, affinity=False)
         uses = [watched.send(watched.plan()) for _ in range(4)]
-        for ended in (0, 0, 1):  # on the left, again, on the right: one is left on each
-            uses[ended].end()
-        last = watched.send(watched.plan())
-        assert ids(watched.plan()) == ["right", "left"], "had the second end counted, the left would have none"
-        last.end()
+        uses[0].end()
+        uses[0].end()  # one is left on the left, two are on the right
+        watched.send(watched.plan())
+        assert ids(watched.plan()) == ["right", "left"], "two each, and the left has had more"
+
+    def test_it_counts_on_when_others_change(self) -> None:
+        watched = Watched(LEFT, RIGHT, affinity=False)
+        watched.send(watched.plan())
+        watched.see(UP, "right", backends=(server("right", "Q3", "medium"),))
+        assert ids(watched.plan()) == ["right", "left"]
 
     def test_requests_are_spread_by_weight(self) -> None:
         light, heavy = upstream("light", tier="Q3", weight=1), upstream("heavy", tier="Q3", weight=3)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.routing.wording import HEAD_CHARACTERS, TAIL_CHARACTERS, read
+from exporter.routing.wording import HEAD_CHARACTERS, TAIL_CHARACTERS, WHOLE_CHARACTERS, read
 
 READ = HEAD_CHARACTERS + TAIL_CHARACTERS
 
@@ -108,8 +108,12 @@ def test_lists_are_numbered_or_bulleted_lines(text: str, numbered: bool, bullete
 
 
 def test_a_text_is_read_in_full_up_to_the_limit() -> None:
-    text = ("word " * READ)[: READ - 1] + "s"
+    half = "word " * (WHOLE_CHARACTERS // 10 - 1)
+    text = (half + "middle " + half).ljust(WHOLE_CHARACTERS, "s")
+    assert len(text) == WHOLE_CHARACTERS
     assert read(text).words == len(text.split())
+    assert b"middle" in read(text).tokens
+    assert b"middle" not in read(text + "s").tokens
 
 
 def test_the_ends_of_a_longer_text_are_read() -> None:
@@ -127,8 +131,9 @@ def test_the_words_of_a_longer_text_are_estimated() -> None:
 def test_words_that_the_cut_goes_through_are_nobodys() -> None:
     head = "x" * (HEAD_CHARACTERS - 5) + " list"
     tail = "list " + "z" * (TAIL_CHARACTERS - 5)
-    assert b"list" in read(head[1:] + " " + tail).tokens
-    assert b"list" not in read(head + "ening and en" + tail).tokens
+    between = "ening " + "y" * WHOLE_CHARACTERS + " en"
+    assert b"list" in read(head[1:] + " " + between + tail).tokens
+    assert b"list" not in read(head + between + tail).tokens
 
 
 @settings(deadline=None)
