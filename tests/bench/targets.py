@@ -40,8 +40,8 @@ class Target:
 @contextmanager
 def start_upstream() -> Iterator[Target]:
     """The upstream, which is the target for `direct` as well."""
-    with start_upstreams(1) as ports:
-        yield Target(DIRECT, *ports)
+    with start_upstreams(1) as (port,):
+        yield Target(DIRECT, port)
 
 
 @contextmanager

@@ -441,3 +441,11 @@ def test_what_is_wrong_with_a_phrase_is_said_in_one_line(monkeypatch: pytest.Mon
         "environment: LLAMA_EXPORTER_ROUTING__COMPLEXITY__COMPLEX_PHRASES: routing.complexity.complex_phrases: "
         "'c++': '+' is not looked for; letters, digits, spaces, - ' _ . / are"
     )
+
+
+def test_the_documentation_shows_these_examples() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "routing.md").read_text(encoding="utf-8")
+    shown = [row.split(" | ") for row in page.splitlines() if row.endswith((" SIMPLE |", " MODERATE |", " COMPLEX |"))]
+    assert [(text.removeprefix("| ").replace(" ⏎ ", "\n"), float(score)) for text, _, score, _ in shown] == [
+        (text, score) for text, score, _ in EXAMPLES
+    ]
