@@ -22,7 +22,7 @@ from exporter import __version__, listeners, logs
 from exporter.api import admin, exposition, health, index
 from exporter.api.views import Views
 from exporter.asgi import ASGIApp
-from exporter.backends import make_sight, make_upstream, tell_tier
+from exporter.backends import has_several, make_backends, make_upstream, read_check, tell_tier
 from exporter.fanout import Fanout
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
@@ -34,11 +34,12 @@ from exporter.record import Sink
 from exporter.routing.fleet import Fleet
 from exporter.settings import Settings
 from exporter.system.amd import AmdCollector
+from exporter.system.health_check import HealthCollector
 from exporter.system.host import HostCollector
 from exporter.system.llama_server import LlamaServerCollector
 from exporter.system.nvidia import NvidiaCollector
 from exporter.system.sampler import AsyncCollector, BlockingCollector, Part, Sampler
-from exporter.system.snapshot import LlamaServerSnapshot
+from exporter.system.snapshot import HealthSnapshot, LlamaServerSnapshot
 from exporter.system.upstream_log import UpstreamLog
 from exporter.tasks import Supervisor
 from exporter.telemetry.buckets import Buckets
@@ -50,9 +51,6 @@ from exporter.telemetry.snapshot import SnapshotFamilies
 from exporter.telemetry.sources import Sources
 
 log = logging.getLogger(__name__)
-
-LOOK_BYTES = 1 << 20
-"""Request bodies up to this size are parsed: one of a megabyte takes some 20 ms in which no stream moves."""
 
 
 def run(settings: Settings) -> None:
@@ -81,7 +79,8 @@ class _Sidecar:
         self.supervisor = Supervisor()
         self.active = ActiveRequests()
         self.upstream_log = UpstreamLog()
-        self.fleet = Fleet(self.upstreams, settings.routing, checked=settings.sampling.llama_server)
+        self.checks_health = settings.sampling.llama_server and len(self.upstreams) > 1
+        self.fleet = Fleet(self.upstreams, settings.routing, checked=self.checks_health)
         self.polls = httpx.AsyncClient(trust_env=False)
         self.sampler = Sampler(
             self.collectors(), interval_seconds=settings.sampling.interval_seconds, on_sample=self.note_sample
@@ -113,7 +112,7 @@ class _Sidecar:
                 held_bytes=settings.proxy.held_body_bytes,
             ),
             look=Look(
-                request_bytes=min(settings.proxy.held_body_bytes, LOOK_BYTES),
+                request_bytes=settings.proxy.held_body_bytes,
                 gap_bounds=buckets.inter_token,
                 client_name_header=settings.proxy.client_name_header.lower().encode(),
             ),
@@ -142,13 +141,21 @@ class _Sidecar:
             yield AmdCollector()
         if sampling.llama_server:
             for each in self.upstreams:
+                if self.checks_health:
+                    yield HealthCollector(
+                        each.name,
+                        str(each.url),
+                        self.polls,
+                        interval_seconds=self.settings.routing.health_interval_seconds,
+                        is_working=partial(self.is_working, each.name),
+                        api_key=each.api_key,
+                    )
                 yield LlamaServerCollector(
                     each.name,
                     partial(tell_tier, each.tier),
                     str(each.url),
                     self.polls,
                     api_key=each.api_key,
-                    interval_seconds=self.settings.routing.health_interval_seconds,
                     last_activity=partial(self.last_request_at, each.name),
                     last_model_activity=partial(self.last_model_request_at, each.name),
                 )
@@ -166,6 +173,7 @@ class _Sidecar:
             snapshot=lambda: self.sampler.latest,
             in_flight=self.in_flight,
             configured_models=self.configured_models,
+            out_of_rotation=self.fleet.out_of_rotation,
             sink_errors=self.fanout.errors,
             parse_errors=self.forwarder.parse_errors,
             task_restarts=self.supervisor.restarts,
@@ -194,9 +202,14 @@ class _Sidecar:
         """A collector has looked."""
         if isinstance(part, LlamaServerSnapshot):
             upstream = next(each for each in self.upstreams if each.name == part.upstream)
-            self.fleet.see(part.upstream, make_sight(upstream, part))
+            self.fleet.described(part.upstream, make_backends(upstream, part), router=has_several(part))
             self.metrics.observe_health(part)
             self.upstream_log.note(part)
+        elif isinstance(part, HealthSnapshot):
+            self.metrics.observe_health(part)
+            check = read_check(part.state)
+            if check is not None:
+                self.fleet.checked(part.upstream, check)
 
     # Views that join several parts
 
@@ -212,6 +225,10 @@ class _Sidecar:
     def configured_models(self) -> dict[str, int]:
         """Models by tier: those that an upstream lists, and one for an upstream that has not been heard of yet."""
         return Counter(backend.tier for backend in self.fleet.layout.backends)
+
+    def is_working(self, upstream: str) -> bool:
+        """Whether an upstream runs a model for a client now."""
+        return any(each.upstream == upstream and each.inference for each in self.active)
 
     def last_request_at(self, upstream: str) -> float | None:
         """Monotonic time at which an upstream last worked for a client."""

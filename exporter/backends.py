@@ -8,7 +8,6 @@ from __future__ import annotations
 import httpx
 
 from exporter.routing.backend import Backend
-from exporter.routing.fleet import Sight
 from exporter.routing.health import CheckState
 from exporter.routing.tiers import tier_of
 from exporter.routing.upstream import Upstream
@@ -16,7 +15,7 @@ from exporter.settings import UpstreamSettings
 from exporter.settings.routing import UNKNOWN_TIER
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState
 
-STATES = {ServerState.READY: CheckState.UP, ServerState.LOADING: CheckState.LOADING}
+CHECKS = {ServerState.READY: CheckState.UP, ServerState.LOADING: CheckState.LOADING}
 LOADED = frozenset((ModelState.LOADED, ModelState.SLEEPING))
 
 
@@ -38,11 +37,20 @@ def tell_tier(configured: str | None, quantization: str | None) -> str:
     return configured or tier_of(quantization) or UNKNOWN_TIER
 
 
-def make_sight(upstream: Upstream, server: LlamaServerSnapshot) -> Sight:
-    """What a sample of a server means for routing."""
-    several = server.router or len(server.models) > 1
-    backends = tuple(_backend(upstream, model, several=several) for model in server.models)
-    return Sight(STATES.get(server.state, CheckState.DOWN), several, backends)
+def read_check(state: ServerState) -> CheckState | None:
+    """What a health check means for routing; None when it tells nothing."""
+    return None if state is ServerState.BUSY else CHECKS.get(state, CheckState.DOWN)
+
+
+def has_several(server: LlamaServerSnapshot) -> bool:
+    """Whether its models must be asked for by name."""
+    return server.router or len(server.models) > 1
+
+
+def make_backends(upstream: Upstream, server: LlamaServerSnapshot) -> tuple[Backend, ...]:
+    """What a server has; nothing when it did not tell."""
+    several = has_several(server)
+    return tuple(_backend(upstream, model, several=several) for model in server.models)
 
 
 def _backend(upstream: Upstream, model: ModelSnapshot, *, several: bool) -> Backend:

@@ -91,6 +91,9 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="[TIER=]URL",
         help="a llama-server, such as http://127.0.0.1:8080 or Q4=http://127.0.0.1:8080; can be repeated",
     )
+    parser.add_argument(
+        "--tiers", metavar="NAMES", help="the tiers of several upstreams, from cheap to capable (default: Q2,Q3,Q4)"
+    )
     parser.add_argument("--proxy-listen", metavar="H:P", help="where clients connect instead (default: 127.0.0.1:8001)")
     parser.add_argument(
         "--admin-listen",
@@ -116,6 +119,7 @@ def _positive(text: str) -> float:
 def _load(arguments: argparse.Namespace) -> Settings:
     given: dict[str, Any] = {
         "upstreams": arguments.upstream,
+        "routing": {"tiers": arguments.tiers},
         "proxy": {"listen": arguments.proxy_listen},
         "admin": {"listen": arguments.admin_listen},
         "store": {"url": arguments.store},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from exporter.backends import make_sight, make_upstream, tell_tier
+from exporter.backends import has_several, make_backends, make_upstream, read_check, tell_tier
 from exporter.routing.health import CheckState
 from exporter.settings import UpstreamSettings
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState
@@ -30,8 +30,7 @@ def test_an_upstream_as_it_was_configured() -> None:
 
 
 def test_no_representation_shows_the_key() -> None:
-    sight = make_sight(make_upstream(SETTINGS), seen(SMALL))
-    assert "s3cret" not in repr(sight)
+    assert "s3cret" not in repr(make_backends(make_upstream(SETTINGS), seen(SMALL)))
 
 
 @pytest.mark.parametrize(
@@ -51,16 +50,16 @@ def test_what_is_configured_goes_before_what_the_quantization_says(
         (ServerState.LOADING, CheckState.LOADING),
         (ServerState.UNREACHABLE, CheckState.DOWN),
         (ServerState.ERROR, CheckState.DOWN),
+        (ServerState.BUSY, None),
     ],
 )
-def test_what_a_health_check_says(state: ServerState, expected: CheckState) -> None:
-    assert make_sight(make_upstream(SETTINGS), seen(state=state)).state is expected
+def test_what_a_health_check_says(state: ServerState, expected: CheckState | None) -> None:
+    assert read_check(state) is expected
 
 
 def test_a_server_with_one_model_answers_to_any_name() -> None:
-    sight = make_sight(make_upstream(SETTINGS), seen(SMALL))
-    [backend] = sight.backends
-    assert not sight.router
+    [backend] = make_backends(make_upstream(SETTINGS), seen(SMALL))
+    assert not has_several(seen(SMALL))
     assert (backend.id, backend.model, backend.routed_model) == ("box", "small:Q2_K", None)
     assert backend.names == {"small:Q2_K", "s", "nick"}
     assert (backend.tier, backend.slots, backend.vision, backend.audio) == ("Q2", 2, True, None)
@@ -68,15 +67,15 @@ def test_a_server_with_one_model_answers_to_any_name() -> None:
 
 def test_a_server_with_one_model_is_never_unloaded() -> None:
     """While it loads its model, its health says so."""
-    [backend] = make_sight(make_upstream(SETTINGS), seen(LARGE)).backends
+    [backend] = make_backends(make_upstream(SETTINGS), seen(LARGE))
     assert backend.loaded
 
 
 @pytest.mark.parametrize("router", [True, False])
 def test_one_of_several_models_must_be_asked_for_by_its_own_name(router: bool) -> None:
-    sight = make_sight(make_upstream(SETTINGS), seen(SMALL, LARGE, router=router))
-    small, large = sight.backends
-    assert sight.router
+    server = seen(SMALL, LARGE, router=router)
+    small, large = make_backends(make_upstream(SETTINGS), server)
+    assert has_several(server)
     assert (small.id, small.routed_model, small.loaded) == ("box/small:Q2_K", "small:Q2_K", True)
     assert (large.id, large.routed_model, large.loaded) == ("box/large.gguf", "dir/large.gguf", False)
     assert small.names == {"small:Q2_K", "s"}
@@ -85,6 +84,5 @@ def test_one_of_several_models_must_be_asked_for_by_its_own_name(router: bool) -
 
 def test_a_router_with_one_model_is_a_router() -> None:
     sleeping = ModelSnapshot("one", ModelState.SLEEPING)
-    sight = make_sight(make_upstream(SETTINGS), seen(sleeping, router=True))
-    [backend] = sight.backends
+    [backend] = make_backends(make_upstream(SETTINGS), seen(sleeping, router=True))
     assert (backend.routed_model, backend.loaded, backend.asleep) == ("one", True, True)

@@ -54,7 +54,7 @@ def test_each_source_wins_over_the_one_before(tmp_path: Path, monkeypatch: pytes
     assert settings.proxy.listen == "127.0.0.1:3"
     assert settings.proxy.connect_timeout_seconds == 2
     assert settings.proxy.idle_timeout_seconds == 1
-    assert settings.proxy.held_body_bytes == 1 << 20
+    assert settings.proxy.held_body_bytes == 8 << 20
     assert settings.log.level == "error"
 
 
@@ -200,6 +200,19 @@ def test_upstreams_without_names_are_told_apart() -> None:
 )
 def test_mistakes_in_routing(routing: Mapping[str, Any], expected: str) -> None:
     assert refused(overrides={"routing": routing}).removeprefix("command line: ").startswith(expected)
+
+
+def test_each_of_several_tiers_needs_its_place() -> None:
+    upstreams = ["small=http://a:1", "Q8=http://b:1"]
+    message = refused(overrides={"upstreams": upstreams})
+    assert message.startswith("upstreams[1].tier: 'small' is not one of routing.tiers (Q2, Q3, Q4), which say")
+    config.load(overrides={"upstreams": upstreams, "routing": {"tiers": "small, large"}})
+    config.load(overrides={"upstreams": upstreams[:1]})  # alone it is a label
+
+
+def test_a_slash_in_a_name() -> None:
+    message = refused(overrides={"upstreams": [{"name": "a/b", "url": "http://a:1"}]})
+    assert message.startswith("command line: upstreams[1].name: a name must not hold `/`")
 
 
 @pytest.mark.parametrize("field", ["name", "tier", "provider"])

@@ -193,14 +193,20 @@ def _may_go_on(result: AttemptResult, sending: Sending, lost: int) -> bool:
 
 def _report(use: Use, candidate: Candidate, result: AttemptResult, status: int | None, now: float) -> None:
     """What an attempt says of the upstream's health."""
-    if result in UNREACHED or result in LOST:
+    if result in UNREACHED:
         use.failed(now)
-    elif status in UNAVAILABLE and candidate.backend.routed_model is None:
-        use.failed(now)  # of a router it says something about one model alone
+    elif result in LOST:
+        use.lost(now)
     elif result is AttemptResult.TIMEOUT:
         use.timed_out(now)
-    elif status is not None:
-        use.answered()
+    elif status is None:
+        return
+    elif status not in UNAVAILABLE or candidate.backend.routed_model is not None:
+        use.answered()  # what a router says with 5xx concerns one model alone
+    elif status == 503:
+        use.failed(now)
+    else:
+        use.lost(now)
 
 
 def target(scope: Scope, upstream: Upstream) -> bytes:

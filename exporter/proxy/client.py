@@ -46,8 +46,8 @@ class Client(httpx.AsyncByteStream):
         on_leave(self._leave)
 
     async def read(self, limit: int) -> bytes | None:
-        """The whole body, when it is not longer than `limit` bytes; otherwise None, and iterating gives what was read
-        and the rest.
+        """The whole body, when it is not longer than `limit` bytes; it is the caller's then. Otherwise None, and
+        iterating gives what was read and the rest.
 
         Raises ClientGoneError.
         """
@@ -58,7 +58,8 @@ class Client(httpx.AsyncByteStream):
             self._held.append(chunk)
             if size > limit:
                 return None
-        return self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        held, self._held = self._held, []
+        return held[0] if len(held) == 1 else b"".join(held)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The body from its beginning; can be iterated once. Raises ClientGoneError."""

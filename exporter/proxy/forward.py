@@ -22,16 +22,17 @@ from exporter.asgi import Receive, Scope, Send
 from exporter.errors import RoutingError
 from exporter.observe.dialects import DIALECTS
 from exporter.observe.observation import Look, Observation
+from exporter.observe.request import LARGE_BYTES
 from exporter.proxy.account import Account
 from exporter.proxy.attempts import Attempts, Sending, UpstreamFailureError, explain
 from exporter.proxy.client import Client, ClientGoneError
 from exporter.proxy.gate import Gate, Refusal
 from exporter.proxy.headers import Headers, end_to_end, find
-from exporter.proxy.model_list import is_asked_for, model_list
+from exporter.proxy.model_list import allowed_origin, is_asked_for, model_list
 from exporter.proxy.relay import Relay, Write
 from exporter.proxy.transport import AnswerStream
 from exporter.record import Outcome, RequestRecord
-from exporter.routing.fleet import Fleet
+from exporter.routing.fleet import Fleet, NobodyError
 
 log = logging.getLogger(__name__)
 
@@ -159,19 +160,20 @@ class Forwarder:
                 account.close(now, ending.outcome, ending.error_type, self._emit)
 
     async def _serve(self, scope: Scope, client: Client, send: Send, account: Account) -> Ending:
-        expects = (find(scope["headers"], b"expect") or b"").lower() == b"100-continue"
-        # Reading the body would give the client the consent that is the upstream's to give.
-        body = None if expects else await client.read(self._limits.held_bytes)
+        observation = account.observation
+        scope, waits = self._consent(scope)
+        body = None if waits else await client.read(self._limits.held_bytes)
         if is_asked_for(self._fleet, scope["method"], scope["path"]):
-            await self._answer(send, account, 200, model_list(self._fleet, int(self._wall())))
+            listed = model_list(self._fleet, int(self._wall()))
+            await self._answer(send, account, 200, listed, allowed_origin(scope["headers"]))
             return ANSWERED
+        # What is long and was not looked into is somebody's business whom we do not know.
+        seen = body is not None and (observation.request_json is not None or len(body) <= LARGE_BYTES)
         try:
-            plan = self._fleet.plan(account.observation, scope["headers"], seen=body is not None)
-            sending = Sending(scope, client, body, expects, account.observation)
-            response, use = await self._attempts.answer(sending, plan)
+            plan = self._fleet.plan(observation, scope["headers"], seen=seen)
+            response, use = await self._attempts.answer(Sending(scope, client, body, waits, observation), plan)
         except RoutingError as error:
-            await self._refuse(send, account, refusal_for(error))
-            return Ending(Outcome.REJECTED, error.type)
+            return await self._cannot_route(send, account, error)
         except UpstreamFailureError as failure:
             await self._refuse(send, account, failure.refusal)
             return Ending(failure.outcome, str(failure.result))
@@ -207,6 +209,25 @@ class Forwarder:
         finally:
             await stream.aclose()
         return ANSWERED
+
+    def _consent(self, scope: Scope) -> tuple[Scope, bool]:
+        """The request without `Expect: 100-continue`, unless the consent to send its body is the upstream's to give.
+
+        To read the body is to give it. Where there is a choice, what the body says is needed to make it.
+        """
+        if (find(scope["headers"], b"expect") or b"").lower() != b"100-continue":
+            return scope, False
+        if not self._fleet.has_choice:
+            return scope, True
+        return {**scope, "headers": [field for field in scope["headers"] if field[0] != b"expect"]}, False
+
+    async def _cannot_route(self, send: Send, account: Account, error: RoutingError) -> Ending:
+        """The client has asked for what there is not, or there is nobody to ask."""
+        await self._refuse(send, account, Refusal(error.status, error.type, str(error), tuple(retry_after(error))))
+        if not isinstance(error, NobodyError):
+            return Ending(Outcome.REJECTED, error.type)
+        account.observation.tier = error.wanted_tier
+        return Ending(Outcome.UPSTREAM_ERROR, error.type)
 
     async def _refuse(self, send: Send, account: Account, refusal: Refusal) -> None:
         """Answer with an error of our own, in the form that OpenAI's clients understand."""
@@ -255,7 +276,6 @@ def routing_headers(observation: Observation) -> Headers:
     return [(b"x-routing-" + name, value.encode("ascii", "backslashreplace")) for name, value in facts]
 
 
-def refusal_for(error: RoutingError) -> Refusal:
-    """Our answer to a request that cannot be routed."""
-    headers = () if error.retry_seconds is None else ((b"retry-after", b"%d" % error.retry_seconds),)
-    return Refusal(error.status, error.type, str(error), headers)
+def retry_after(error: RoutingError) -> Headers:
+    """When it may be worth a try again."""
+    return [] if error.retry_seconds is None else [(b"retry-after", b"%d" % error.retry_seconds)]

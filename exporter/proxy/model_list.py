@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from exporter.proxy.headers import Headers, find
 from exporter.routing.fleet import Fleet
 
 PATH = "/v1/models"
@@ -16,7 +17,7 @@ PATH = "/v1/models"
 
 def is_asked_for(fleet: Fleet, method: str, path: str) -> bool:
     """Whether a request asks for the list."""
-    return path == PATH and method == "GET" and fleet.has_choice
+    return path == PATH and method in ("GET", "HEAD") and fleet.has_choice
 
 
 def model_list(fleet: Fleet, created: int) -> bytes:
@@ -26,6 +27,12 @@ def model_list(fleet: Fleet, created: int) -> bytes:
     name once. `created` is in seconds since the epoch.
     """
     return json.dumps({"object": "list", "data": list(_entries(fleet, created))}).encode()
+
+
+def allowed_origin(headers: Headers) -> Headers:
+    """Pages of any origin may read the list, as they may read llama-server's."""
+    origin = find(headers, b"origin")
+    return [] if origin is None else [(b"access-control-allow-origin", origin)]
 
 
 def _entries(fleet: Fleet, created: int) -> Iterator[dict[str, Any]]:

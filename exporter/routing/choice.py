@@ -28,8 +28,19 @@ class UnknownTierError(RoutingError):
     """The client named a tier that is neither configured nor anybody's."""
 
 
+class UnknownModelError(RoutingError):
+    """The client named a model that nobody lists, and the operator wants such requests refused."""
+
+    status = 404
+    type = "model_not_found"
+
+
 class NoneAvailableError(Exception):
     """Nobody who could take the request is well."""
+
+    def __init__(self, wanted_tier: str = UNKNOWN_TIER) -> None:
+        super().__init__(wanted_tier)
+        self.wanted_tier = wanted_tier
 
 
 class Standing(NamedTuple):
@@ -43,12 +54,13 @@ class Standing(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Policy:
     """What the operator wants."""
 
     aliases: frozenset[str] = frozenset(("auto",))
     fallback: Literal["any", "tier", "off"] = "any"
     load_models: bool = False
+    refuse_unknown_models: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +87,11 @@ class Layout:
 
     def __post_init__(self) -> None:
         by_name: dict[str, tuple[Backend, ...]] = {}
-        for backend in self.backends:
+        members = tuple(dict.fromkeys((*self.backends, *self.doors)))
+        for backend in members:
             for name in backend.names:
                 by_name[name] = (*by_name.get(name, ()), backend)
         tiers = tuple(dict.fromkeys(backend.tier for backend in self.backends))
-        members = tuple(dict.fromkeys((*self.backends, *self.doors)))
         object.__setattr__(self, "by_name", by_name)
         object.__setattr__(self, "tiers", tiers)
         every = dict.fromkeys((*self.order.names, *self.tier_of_level.values(), *tiers, UNKNOWN_TIER))
@@ -111,7 +123,7 @@ def choose(
     level: Complexity,
     layout: Layout,
     standings: Mapping[str, Standing],
-    terms: Terms,
+    policy: Policy,
     *,
     favourite: Callable[[str], str | None] = lambda _: None,
 ) -> Choice:
@@ -120,8 +132,8 @@ def choose(
     `standings` is by backend id. `favourite` gives, for a tier, the id of the backend that has the conversation in its
     cache. Raises UnknownTierError, NoneAvailableError.
     """
-    serving = _serving(request, layout, terms)
-    reason, wanted, pool = _pool(request, level, layout, terms, serving)
+    serving = _serving(request, layout, policy)
+    reason, wanted, pool = _pool(request, level, layout, policy, serving)
     pool = _fitting(request, pool)
     wanted, groups = _line_up(wanted, pool, layout)
 
@@ -141,7 +153,7 @@ def choose(
     def in_order(groups: Groups) -> list[Backend]:
         ordered: list[Backend] = []
         for same_tier in groups:
-            able = [each for each in same_tier if _is_able(each, standings, terms, serving)]
+            able = [each for each in same_tier if _is_able(each, standings, policy, serving)]
             if len(able) > 1:
                 able.sort(key=place)
             ordered += able
@@ -149,29 +161,32 @@ def choose(
 
     able = in_order(groups)
     belonging = len(able)
-    if others := _others(request, pool, layout, terms):
+    if others := _others(request, pool, layout, policy):
         able += in_order(_filtered(layout.lines[wanted], others, layout))
-    if terms.fallback != "any":
-        able = [backend for backend in able if backend.tier == wanted][: 1 if terms.fallback == "off" else None]
+    if policy.fallback != "any":
+        able = [backend for backend in able if backend.tier == wanted][: 1 if policy.fallback == "off" else None]
     if not able:
-        raise NoneAvailableError
+        raise NoneAvailableError(wanted)
     fallback = not belonging or able[0].tier != wanted
     return Choice(tuple([_candidate(request, backend, layout) for backend in able]), reason, wanted, fallback)
 
 
 def choose_other(
-    request: Request, layout: Layout, standings: Mapping[str, Standing], terms: Terms
+    request: Request, layout: Layout, standings: Mapping[str, Standing], policy: Policy
 ) -> tuple[Candidate, ...]:
     """Candidates for a request that generates no text: no other model can answer in the place of the one it names.
 
-    Embeddings and the like are shared out among those who serve the model. Everything else stays with the first
-    upstream that is well, in configured order, so that what is asked of one server is asked of the same one the next
-    time. Raises NoneAvailableError.
+    Embeddings and the like are shared out among those who serve the model; when nobody lists it, they stay with the
+    first upstream: vectors of two models must not be mixed. Everything else goes to the first upstream that is well,
+    in configured order, so that what is asked of one server is asked of the same one the next time. Raises
+    NoneAvailableError.
     """
-    serving = _serving(request, layout, terms)
+    serving = _serving(request, layout, policy)
     pool: Sequence[Backend] = serving or layout.doors
     if request.tier in layout.tiers:
         pool = [backend for backend in serving or layout.backends if backend.tier == request.tier] or pool
+    if request.inference and not serving:
+        pool = pool[:1]
 
     def place(backend: Backend) -> tuple[int, float]:
         standing = standings[backend.id]
@@ -179,23 +194,23 @@ def choose_other(
         load = standing.in_flight / slots if serving and request.inference else 0.0
         return standing.condition, load
 
-    able = sorted((each for each in pool if _is_able(each, standings, terms, serving)), key=place)
+    able = sorted((each for each in pool if _is_able(each, standings, policy, serving)), key=place)
     if not able:
         raise NoneAvailableError
-    if terms.fallback == "off":
+    if policy.fallback == "off":
         able = able[:1]
-    return tuple(Candidate(backend, _real_name(request, backend, terms)) for backend in able)
+    return tuple(Candidate(backend, _real_name(request, backend, policy)) for backend in able)
 
 
-def _serving(request: Request, layout: Layout, terms: Terms) -> tuple[Backend, ...]:
+def _serving(request: Request, layout: Layout, policy: Policy) -> tuple[Backend, ...]:
     """Who answers to the model that the client named."""
-    if request.model is None or request.model in terms.aliases:
+    if request.model is None or request.model in policy.aliases:
         return ()
     return layout.by_name.get(request.model, ())
 
 
 def _pool(
-    request: Request, level: Complexity, layout: Layout, terms: Terms, serving: tuple[Backend, ...]
+    request: Request, level: Complexity, layout: Layout, policy: Policy, serving: tuple[Backend, ...]
 ) -> tuple[RoutingReason, str, Sequence[Backend]]:
     """Why, the wanted tier, and who comes first in question."""
     if request.tier is not None:
@@ -206,8 +221,10 @@ def _pool(
     wanted = layout.tier_of_level[level]
     if serving:
         return RoutingReason.MODEL, wanted, serving
-    if request.model is None or request.model in terms.aliases:
+    if request.model is None or request.model in policy.aliases:
         return RoutingReason.COMPLEXITY, wanted, layout.backends
+    if policy.refuse_unknown_models:
+        raise UnknownModelError(f"no upstream has a model {request.model[:64]!r}; GET /v1/models lists those there are")
     # A name that nobody lists. A server that is no router takes any name; a router shall say itself that it has no such
     # model, for nobody asked for another.
     plain = [backend for backend in layout.backends if backend.routed_model is None]
@@ -269,9 +286,9 @@ def _filtered(groups: Groups, kept: Sequence[Backend], layout: Layout) -> Groups
     return tuple([each for each in filtered if each])
 
 
-def _others(request: Request, pool: Sequence[Backend], layout: Layout, terms: Terms) -> Sequence[Backend]:
+def _others(request: Request, pool: Sequence[Backend], layout: Layout, policy: Policy) -> Sequence[Backend]:
     """Who may answer when nobody of the pool can; nobody for a model that no router knows."""
-    if terms.fallback == "off" or len(pool) == len(layout.backends):
+    if policy.fallback == "off" or len(pool) == len(layout.backends):
         return ()
     ids = {backend.id for backend in pool}
     if not any(backend.id in ids for backend in layout.backends):
@@ -279,11 +296,11 @@ def _others(request: Request, pool: Sequence[Backend], layout: Layout, terms: Te
     return [backend for backend in _fitting(request, layout.backends) if backend.id not in ids]
 
 
-def _is_able(backend: Backend, standings: Mapping[str, Standing], terms: Terms, named: Collection[Backend]) -> bool:
+def _is_able(backend: Backend, standings: Mapping[str, Standing], policy: Policy, named: Collection[Backend]) -> bool:
     """A router loads a model that it is asked for; it is the client who decides on that by naming it."""
     if standings[backend.id].condition is Condition.DOWN:
         return False
-    return backend.loaded or terms.load_models or any(backend is each for each in named)
+    return backend.loaded or policy.load_models or any(backend is each for each in named)
 
 
 def _candidate(request: Request, backend: Backend, layout: Layout) -> Candidate:
@@ -292,6 +309,6 @@ def _candidate(request: Request, backend: Backend, layout: Layout) -> Candidate:
     return Candidate(backend, backend.routed_model)
 
 
-def _real_name(request: Request, backend: Backend, terms: Terms) -> str | None:
+def _real_name(request: Request, backend: Backend, policy: Policy) -> str | None:
     """For a request that generates nothing: only an alias has to be replaced."""
-    return backend.routed_model if request.model in terms.aliases else None
+    return backend.routed_model if request.model in policy.aliases else None

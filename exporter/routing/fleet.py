@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from exporter.errors import RoutingError
 from exporter.record import Complexity, Decision
 from exporter.routing.affinity import Affinity
 from exporter.routing.backend import Backend, Candidate, Plan
-from exporter.routing.choice import Layout, NoneAvailableError, Standing, Terms, choose, choose_other
+from exporter.routing.choice import Layout, NoneAvailableError, Policy, Standing, choose, choose_other
 from exporter.routing.complexity import Scorer
 from exporter.routing.health import CheckState, Condition, Health
 from exporter.routing.request import Request, read_request
@@ -52,26 +51,16 @@ class Asked(Protocol):
         """Size of the body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What an upstream said of itself."""
-
-    state: CheckState
-    router: bool = False
-    """Whether it serves several models, each to be asked for by name."""
-    backends: tuple[Backend, ...] = ()
-    """Empty when it did not say."""
-
-
 class NobodyError(RoutingError):
     """No upstream that could take the request is well."""
 
     status = 503
     type = "no_upstream_available"
 
-    def __init__(self, retry_seconds: int, reason: str) -> None:
+    def __init__(self, retry_seconds: int, wanted_tier: str, reason: str) -> None:
         super().__init__(reason)
         self.retry_seconds = retry_seconds
+        self.wanted_tier = wanted_tier
 
 
 class Fleet:
@@ -85,12 +74,17 @@ class Fleet:
         checked: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`checked`: whether `see` will be called; without it failures alone tell who is well."""
+        """`checked`: whether there are health checks; without them failures alone tell who is well."""
         settings = settings or RoutingSettings()
         self.upstreams = tuple(upstreams)
         self._clock = clock
         self._aliases = settings.aliases
-        self._terms = Terms(frozenset(settings.aliases), settings.fallback, settings.load_models)
+        self._policy = Policy(
+            aliases=frozenset(settings.aliases),
+            fallback=settings.fallback,
+            load_models=settings.load_models,
+            refuse_unknown_models=settings.unknown_models == "refuse",
+        )
         self._scorer = Scorer(settings.complexity)
         self._order = TierOrder(settings.tiers)
         self._tier_of_level = _tiers_of_levels(settings)
@@ -105,22 +99,27 @@ class Fleet:
 
     # What the upstreams say
 
-    def see(self, upstream: str, sight: Sight) -> None:
-        """An upstream was looked at. What it said of its models before stands as long as it says nothing new."""
-        self._health[upstream].checked(self._clock(), sight.state)
-        if sight.state is not CheckState.UP:
-            return
-        router = upstream in self._routers
-        backends = sight.backends or (() if sight.router else self._backends[upstream])
-        if backends != self._backends[upstream] or router != sight.router:
+    def checked(self, upstream: str, state: CheckState) -> None:
+        """A health check of an upstream ended."""
+        self._health[upstream].checked(self._clock(), state)
+
+    def described(self, upstream: str, backends: tuple[Backend, ...], *, router: bool) -> None:
+        """An upstream told what it has. What it said before stands as long as it tells nothing."""
+        was_router = upstream in self._routers
+        if backends and (backends != self._backends[upstream] or router != was_router):
             self._backends[upstream] = backends
-            (self._routers.add if sight.router else self._routers.discard)(upstream)
+            (self._routers.add if router else self._routers.discard)(upstream)
             self._lay_out()
 
     @property
     def has_choice(self) -> bool:
         """Whether there are several upstreams."""
         return self._single is None
+
+    def out_of_rotation(self) -> frozenset[str]:
+        """Upstreams that get no requests now, by what checks and requests have shown."""
+        now = self._clock()
+        return frozenset(name for name, each in self._health.items() if each.condition(now) is Condition.DOWN)
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -141,7 +140,8 @@ class Fleet:
     def plan(self, asked: Asked, headers: Sequence[tuple[bytes, bytes]], *, seen: bool) -> Plan:
         """Where a request may be sent. `seen`: its whole body was looked into.
 
-        Raises RoutingError: NobodyError, or the client's mistakes RoutingHeaderError and UnknownTierError.
+        Raises RoutingError: NobodyError, or the client's mistakes RoutingHeaderError, UnknownTierError and
+        UnknownModelError.
         """
         if self._single is not None and not self._leaves_choice(asked):
             return self._plan_single(asked, self._single)
@@ -157,10 +157,10 @@ class Fleet:
         standings = self._standings(started)
         try:
             if not request.generating:
-                return Plan(choose_other(request, self.layout, standings, self._terms))
+                return Plan(choose_other(request, self.layout, standings, self._policy))
             return self._decide(request, standings, started, seen=seen)
-        except NoneAvailableError:
-            raise NobodyError(self._retry_seconds(started), self._why_nobody(started)) from None
+        except NoneAvailableError as none:
+            raise NobodyError(self._retry_seconds(started), none.wanted_tier, self._why_nobody(started)) from None
 
     def begin(self, plan: Plan, candidate: Candidate, now: float) -> Use:
         """A request is about to be sent."""
@@ -189,7 +189,7 @@ class Fleet:
     def _decide(self, request: Request, standings: Mapping[str, Standing], started: float, *, seen: bool) -> Plan:
         level, score = self._assess(request, seen=seen)
         key = request.conversation if self._affinity is not None else None
-        choice = choose(request, level, self.layout, standings, self._terms, favourite=self._favourite(key))
+        choice = choose(request, level, self.layout, standings, self._policy, favourite=self._favourite(key))
         candidates = choice.candidates if seen else _as_they_are(choice.candidates)
         decision = Decision(
             reason=choice.reason,
@@ -223,7 +223,7 @@ class Fleet:
 
     def _leaves_choice(self, asked: Asked) -> bool:
         """Whether the request names an alias where a single router has models to choose from."""
-        return bool(self._routers) and asked.requested_model in self._terms.aliases
+        return bool(self._routers) and asked.requested_model in self._policy.aliases
 
     def _plan_single(self, asked: Asked, single: Plan) -> Plan:
         """Whatever it asks for and however the upstream is, it goes there as it came; the tier is the model's."""
@@ -246,7 +246,8 @@ class Fleet:
         if upstream.name not in self._routers:
             return backends[0]
         tiers = {backend.tier for backend in backends}
-        return Backend(upstream.name, upstream, tier=tiers.pop() if len(tiers) == 1 else upstream.tier or UNKNOWN_TIER)
+        tier = tiers.pop() if len(tiers) == 1 else upstream.tier or UNKNOWN_TIER
+        return Backend(upstream.name, upstream, tier=tier, names=upstream.models)
 
     def _standings(self, now: float) -> dict[str, Standing]:
         return {

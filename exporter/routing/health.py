@@ -90,6 +90,11 @@ class Health:
         self._trial_since: float | None = None
         self._reported_down = False
 
+    @property
+    def checked_actively(self) -> bool:
+        """Whether health checks come for it."""
+        return self._active
+
     def condition(self, now: float) -> Condition:
         """Whether to send it the next request."""
         return self._settled if now < self._due_at else _READY

@@ -9,10 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from exporter.settings.routing import UNKNOWN_TIER
-
-BITS = {**{f"Q{bits}": bits for bits in range(1, 9)}, "F16": 16, "F32": 32}
-"""Tiers that `tier_of` can name, with the bits of a weight, roughly."""
+from exporter.settings.routing import QUANTIZATION_TIERS, UNKNOWN_TIER
 
 _SUFFIXES = r"(?:_[A-Z0-9]+)*"
 _QUANTIZATION = re.compile(
@@ -94,4 +91,4 @@ class TierOrder:
 
 def _bits(name: str) -> int | None:
     tier = tier_of(name)
-    return BITS[tier] if tier is not None else None
+    return QUANTIZATION_TIERS[tier] if tier is not None else None

@@ -49,6 +49,12 @@ class Use:
         if self._health is not None:
             self._health.failed(now, self._since)
 
+    def lost(self, now: float) -> None:
+        """It ended without a usable answer, which may be the request's own fault: llama-server closes the connection
+        on some that are malformed. So health checks shall tell, where there are any; but a trial has failed."""
+        if self.is_trial or (self._health is not None and not self._health.checked_actively):
+            self.failed(now)
+
     def timed_out(self, now: float) -> None:
         """It was silent for too long: no reason to leave it out, but none to take it back either."""
         if self.is_trial:

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from exporter.settings.fields import LISTED, Seconds, Section, check_address, check_key, split_address, split_list
 from exporter.settings.metrics import MetricsSettings
-from exporter.settings.routing import RoutingSettings
+from exporter.settings.routing import QUANTIZATION_TIERS, UNKNOWN_TIER, RoutingSettings
 from exporter.settings.upstream import UpstreamSettings, with_names
 
 __all__ = ["ENV_PREFIX", "Settings", "UpstreamSettings", "split_address"]
@@ -34,10 +34,11 @@ class ProxySettings(Section):
         default=None, ge=1, description="Requests served at once; more are refused with 503. Unset: no limit."
     )
     held_body_bytes: int = Field(
-        default=1 << 20,
+        default=8 << 20,
         ge=0,
         le=64 << 20,
-        description="Request bodies up to this size are looked into, and can be sent again; longer ones pass unseen.",
+        description="Request bodies up to this size are looked into, and can be sent again; longer ones pass unseen. "
+        "Over 1 MiB, only those are looked into that hold few values, such as images.",
     )
     client_name_header: str = Field(
         default="X-Origin", description="Header that names the client application, where there is no `Origin` header."
@@ -167,10 +168,21 @@ class Settings(BaseSettings):
             raise ValueError("proxy.listen and admin.listen: each of the two needs a port of its own")
         if len(set(self.admin.listen)) < len(self.admin.listen):
             raise ValueError("admin.listen: an address is given twice")
+        self._check_tiers()
         for number, upstream in enumerate(self.upstreams, 1):
             if upstream.reaches(self.proxy.listen) or any(map(upstream.reaches, self.admin.listen)):
                 raise ValueError(f"upstreams[{number}].url: this is the sidecar's own listener, not a llama-server")
         return self
+
+    def _check_tiers(self) -> None:
+        """Among several upstreams, each tier needs a place in the order from cheap to capable."""
+        placed = {*self.routing.tiers, *QUANTIZATION_TIERS, UNKNOWN_TIER}
+        for number, upstream in enumerate(self.upstreams if len(self.upstreams) > 1 else (), 1):
+            if upstream.tier is not None and upstream.tier not in placed:
+                raise ValueError(
+                    f"upstreams[{number}].tier: {upstream.tier!r} is not one of routing.tiers "
+                    f"({', '.join(self.routing.tiers)}), which say what is cheap and what is capable"
+                )
 
     @classmethod
     def settings_customise_sources(

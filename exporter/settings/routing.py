@@ -13,6 +13,10 @@ UNKNOWN_TIER = "unknown"
 """Stands for a tier that cannot be told."""
 
 
+QUANTIZATION_TIERS = {**{f"Q{bits}": bits for bits in range(1, 9)}, "F16": 16, "F32": 32}
+"""Tiers that are named by the quantizations of their models, and the bits of these."""
+
+
 class RoutingSettings(Section):
     """Which upstream a request goes to, where there are several (docs/routing.md)."""
 
@@ -29,6 +33,11 @@ class RoutingSettings(Section):
         default="any",
         description="Who may answer in the place of an upstream that fails: the others of its tier, then more capable "
         "tiers, then cheaper ones (`any`); only those of its tier (`tier`); nobody (`off`).",
+    )
+    unknown_models: Literal["route", "refuse"] = Field(
+        default="route",
+        description="What becomes of a request that names a model that nobody lists: it is routed by complexity to a "
+        "server that takes any name (`route`), or answered with 404 (`refuse`).",
     )
     affinity: bool = Field(
         default=True,

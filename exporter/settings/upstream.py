@@ -60,6 +60,13 @@ class UpstreamSettings(Section):
             raise ValueError("only printable characters are allowed")
         return value
 
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        if "/" in value:
+            raise ValueError("a name must not hold `/`, which stands between it and a model's name")
+        return value
+
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:

@@ -49,6 +49,10 @@ class NoConnectionError(NoAnswerError):
     """The server cannot be reached at all, so no other endpoint needs to be tried."""
 
 
+class SilenceError(NoAnswerError):
+    """A connection was made, and nothing came in time."""
+
+
 class KeyRefusedError(NoAnswerError):
     """The server wants another API key, or one at all."""
 
@@ -162,7 +166,9 @@ def translate(error: Exception) -> NoAnswerError:
     words = words_for(error)
     if words is None:
         return BadAnswerError("answer is not HTTP")
-    if words == CLOSED or (words == TIMED_OUT and not isinstance(error, httpx.ConnectTimeout)):
+    if words == TIMED_OUT and not isinstance(error, httpx.ConnectTimeout):
+        return SilenceError(words)
+    if words == CLOSED:
         return NoAnswerError(words)
     return NoConnectionError(words)
 

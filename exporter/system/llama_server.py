@@ -5,41 +5,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import httpx
 
-from exporter.system.answers import (
-    REFUSED_STATUSES,
-    Answer,
-    BadAnswerError,
-    Endpoints,
-    KeyRefusedError,
-    NoAnswerError,
-    NoConnectionError,
-)
-from exporter.system.documents import mapping
+from exporter.system.answers import REFUSED_STATUSES, Endpoints, KeyRefusedError, NoConnectionError
+from exporter.system.health_check import Health, ask_health
 from exporter.system.model_facts import Props, parse_props
 from exporter.system.router import Router
 from exporter.system.single_model import SingleModel
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ServerState
-
-INTERVAL_SECONDS = 5.0
-"""Longest time between two health checks, give or take a tenth."""
-HEALTH_SECONDS = 2.0
-"""Longest wait for `/health`, which a llama-server answers at once, however busy it is."""
-NOT_LLAMA_SERVER = "answers, but not as a llama-server does"
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What `/health` lets us conclude; without a state, the list of models must decide."""
-
-    state: ServerState | None
-    seconds: float | None = None
-    error: str | None = None
 
 
 class LlamaServerCollector:
@@ -52,7 +30,6 @@ class LlamaServerCollector:
         base_url: str,
         client: httpx.AsyncClient,
         *,
-        interval_seconds: float = INTERVAL_SECONDS,
         api_key: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         last_activity: Callable[[], float | None] = lambda: None,
@@ -68,11 +45,11 @@ class LlamaServerCollector:
         """
         self.name = f"llama_server:{upstream}"
         self._upstream = upstream
-        self.longest_interval_seconds = interval_seconds
-        """How long the sampler may wait between two looks, however seldom it looks at the rest."""
+        self.longest_interval_seconds = math.inf
         self._tier_of = tier_of
         self._tiers: tuple[str, ...] = (tier_of(None),)
         self._clock = clock
+        self._last_activity = last_activity
         self._endpoints = Endpoints(client, base_url, api_key=api_key, clock=clock)
         self._single = SingleModel(self._endpoints, last_activity=last_activity, ask_idle=ask_idle)
         self._router = Router(
@@ -87,7 +64,7 @@ class LlamaServerCollector:
     async def collect(self) -> LlamaServerSnapshot:
         """Ask what may be asked now, one endpoint after the other: a llama-server has few threads for HTTP."""
         try:
-            return await self._snapshot_for(await self._ask_health())
+            return await self._snapshot_for(await ask_health(self._endpoints, self._is_working))
         except NoConnectionError as error:
             return self._gone(Health(ServerState.UNREACHABLE, error=str(error)))
         except KeyRefusedError as error:
@@ -96,6 +73,8 @@ class LlamaServerCollector:
     async def _snapshot_for(self, health: Health) -> LlamaServerSnapshot:
         if health.state is ServerState.UNREACHABLE or health.state is ServerState.ERROR:
             return self._gone(health)
+        if health.state is ServerState.BUSY:
+            return self._snapshot(health, self._router.models if self._is_router else self._single.models)
         if health.state is ServerState.LOADING:
             self._endpoints.forget()
             self._single.load()
@@ -111,25 +90,18 @@ class LlamaServerCollector:
             health = Health(ServerState.READY if alive else ServerState.ERROR, health.seconds, health.error)
         return self._snapshot(health, self._router.models if self._is_router else self._single.models)
 
+    def _is_working(self) -> bool:
+        """Whether a request of ours is in flight there: then its last activity is now."""
+        now = self._clock()
+        last = self._last_activity()
+        return last is not None and last >= now
+
     async def _read_models(self, props: Props | None, *, list_now: bool) -> bool:
         """Whether the answers are those of a server that serves models."""
         now = self._clock()
         if self._is_router:
             return await self._router.read(now) or props is not None
         return await self._single.read(now, props, list_now=list_now) or props is not None
-
-    async def _ask_health(self) -> Health:
-        try:
-            answer = await self._endpoints.ask("/health", limit_seconds=HEALTH_SECONDS)
-        except NoConnectionError:
-            raise
-        except BadAnswerError as error:
-            return Health(ServerState.ERROR, error=str(error))
-        except NoAnswerError as error:
-            return Health(ServerState.UNREACHABLE, error=str(error))
-        if answer.status in REFUSED_STATUSES:
-            raise KeyRefusedError
-        return judge_health(answer)
 
     def _gone(self, health: Health) -> LlamaServerSnapshot:
         """Nothing more can be said of the models, and nothing that was learnt may be kept for the next server here."""
@@ -153,14 +125,3 @@ class LlamaServerCollector:
             models=models,
             error=None if state is ServerState.READY else health.error,
         )
-
-
-def judge_health(answer: Answer) -> Health:
-    """200 with `{"status": ...}` or nothing (vLLM) is ready, 503 is loading; other servers may have no `/health`."""
-    if answer.status == 503:
-        return Health(ServerState.LOADING, answer.seconds, "loading the model")
-    if answer.status == 200 and (not answer.body or "status" in mapping(answer.document())):
-        return Health(ServerState.READY, answer.seconds)
-    if answer.status in {200, 404, 405, 501}:
-        return Health(None, answer.seconds, NOT_LLAMA_SERVER)
-    return Health(ServerState.ERROR, answer.seconds, f"health check answered {answer.status}")

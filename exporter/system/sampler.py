@@ -17,7 +17,14 @@ from typing import Any, Protocol, cast
 
 from exporter import tasks
 from exporter.errors import CollectorError
-from exporter.system.snapshot import CollectorStatus, GpuSnapshot, HostSnapshot, LlamaServerSnapshot, Snapshot
+from exporter.system.snapshot import (
+    CollectorStatus,
+    GpuSnapshot,
+    HealthSnapshot,
+    HostSnapshot,
+    LlamaServerSnapshot,
+    Snapshot,
+)
 from exporter.system.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -30,7 +37,7 @@ JITTER = 0.1
 CLOSE_SECONDS = 1.0
 """How long `close` waits for a collector that is blocked."""
 
-Part = HostSnapshot | tuple[GpuSnapshot, ...] | LlamaServerSnapshot
+Part = HostSnapshot | tuple[GpuSnapshot, ...] | LlamaServerSnapshot | HealthSnapshot
 """What one collector contributes to the snapshot."""
 
 
@@ -197,9 +204,16 @@ class Sampler:
         if error is None:
             entry.part = done.result()
             self._note(entry, error=None)
-            self._on_sample(entry.part)
+            self._tell(entry)
         else:
             self._note(entry, error=_words(error), cause=None if isinstance(error, CollectorError) else error)
+
+    def _tell(self, entry: _Entry) -> None:
+        """Whoever listens must not end the sampling of everything else."""
+        try:
+            self._on_sample(cast(Part, entry.part))
+        except Exception:
+            log.exception("a sample could not be used", extra={"collector": entry.name})
 
     def _note_still_running(self, entry: _Entry) -> None:
         self._note(entry, error="still running")

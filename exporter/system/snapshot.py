@@ -131,6 +131,8 @@ class ServerState(StrEnum):
     READY = "ready"
     LOADING = "loading"
     """It answers 503 while the model is loading."""
+    BUSY = "busy"
+    """It does not answer in time, while it works on requests of ours."""
     UNREACHABLE = "unreachable"
     ERROR = "error"
     """It answers, but not as a healthy llama-server does."""
@@ -227,7 +229,18 @@ class LlamaServerSnapshot:
     @property
     def up(self) -> bool:
         """Whether requests can be answered now."""
-        return self.state is ServerState.READY
+        return self.state is ServerState.READY or self.state is ServerState.BUSY
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSnapshot:
+    """One health check of one upstream."""
+
+    upstream: str
+    state: ServerState
+    """READY also where there is no `/health`, but an answer."""
+    health_seconds: float | None = None
+    """Round trip; None when there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)

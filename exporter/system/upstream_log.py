@@ -18,8 +18,9 @@ class UpstreamLog:
     def note(self, server: LlamaServerSnapshot) -> None:
         """A new sample of an upstream."""
         before = self._states.get(server.upstream)
-        self._states[server.upstream] = server.state
-        if server.state is before:
+        state = ServerState.READY if server.up else server.state  # busy is ready, and no news
+        self._states[server.upstream] = state
+        if state is before:
             return
         extra = {"upstream": server.upstream, "state": str(server.state), "reason": server.error}
         if server.up:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from exporter.record import Attempt, GapHistogram, RequestRecord
-from exporter.system.snapshot import LlamaServerSnapshot
+from exporter.system.snapshot import HealthSnapshot, LlamaServerSnapshot
 from exporter.telemetry import catalog
 from exporter.telemetry.buckets import Bounds, Buckets
 from exporter.telemetry.catalog import Metric
@@ -108,7 +108,7 @@ class RequestMetrics:
         if record.inference:
             self._observe(bundle, record)
 
-    def observe_health(self, server: LlamaServerSnapshot) -> None:
+    def observe_health(self, server: LlamaServerSnapshot | HealthSnapshot) -> None:
         """Take the round trip of the health check in a new sample; a check without an answer has none."""
         if server.health_seconds is not None:
             self._health.series((server.upstream,)).observe(server.health_seconds)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState
 from exporter.telemetry import catalog
@@ -17,10 +17,12 @@ Servers = Collection[LlamaServerSnapshot]
 ANSWERING = frozenset({ModelState.LOADED, ModelState.SLEEPING})
 
 
-def server_families(servers: Servers, configured_models: Mapping[str, int]) -> Iterator[Sampled]:
+def server_families(
+    servers: Servers, configured_models: Mapping[str, int], out_of_rotation: Container[str] = ()
+) -> Iterator[Sampled]:
     """Everything about the upstreams but what is mirrored from them."""
     yield Sampled(catalog.TIER_MODELS_CONFIGURED, tuple(((tier,), n) for tier, n in configured_models.items()))
-    available = _available(servers, configured_models) if servers else {}
+    available = _available(servers, configured_models, out_of_rotation) if servers else {}
     yield Sampled(catalog.TIER_MODELS_AVAILABLE, (((tier,), n) for tier, n in available.items()))
     yield Sampled(catalog.UPSTREAM_UP, _up(servers))
     yield Sampled(catalog.UPSTREAM_SLOTS, _of_models(servers, _slots))
@@ -38,11 +40,12 @@ def in_flight_family(in_flight: Iterable[tuple[str, str | None, int]], servers: 
     return Sampled(catalog.REQUESTS_IN_FLIGHT, counts.items())
 
 
-def _available(servers: Servers, tiers: Iterable[str]) -> Mapping[str, int]:
+def _available(servers: Servers, tiers: Iterable[str], out_of_rotation: Container[str]) -> Mapping[str, int]:
     """Models that can answer, by tier; 0 for every tier that is configured, and for those of a server that is down."""
     available = Counter(dict.fromkeys((*tiers, *(tier for server in servers for tier in server.tiers)), 0))
     for server in servers:
-        available.update(_answering(server))
+        if server.upstream not in out_of_rotation:
+            available.update(_answering(server))
     return available
 
 

@@ -29,7 +29,7 @@ class SnapshotFamilies:
         snapshot = sources.snapshot()
         servers = tuple(snapshot.servers.values())
         yield in_flight_family(sources.in_flight(), servers)
-        yield from server_families(servers, sources.configured_models())
+        yield from server_families(servers, sources.configured_models(), sources.out_of_rotation())
         if snapshot.host is not None:
             yield from host_families(snapshot.host, sources.wall_clock())
         yield from gpu_families(snapshot.gpus)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.system.snapshot import Snapshot
@@ -23,6 +23,8 @@ class Sources:
     """Requests being served now, as (tier, upstream, count); the upstream is None before one was chosen."""
     configured_models: Callable[[], Mapping[str, int]]
     """Configured models by tier."""
+    out_of_rotation: Callable[[], Container[str]]
+    """Upstreams that get no requests now, though their last sample may be good."""
     sink_errors: Mapping[str, int]
     """Records that a sink failed on, by sink."""
     parse_errors: Mapping[str, int]

@@ -17,8 +17,7 @@ from exporter.demo import questions
 from exporter.demo.model import WORDS
 from exporter.observe.observation import Look, Observation
 from exporter.routing.backend import Backend
-from exporter.routing.fleet import Fleet, Sight
-from exporter.routing.health import CheckState
+from exporter.routing.fleet import Fleet
 from exporter.routing.upstream import Upstream
 from tests.bench.arithmetic import MICRO, percentile
 from tests.bench.table import align
@@ -92,7 +91,7 @@ def fleet() -> Fleet:
             audio=False,
             tools=True,
         )
-        made.see(upstream.name, Sight(CheckState.UP, backends=(backend,)))
+        made.described(upstream.name, (backend,), router=False)
     return made
 
 

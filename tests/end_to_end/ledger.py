@@ -15,8 +15,9 @@ from tests.end_to_end.outage import COMPLEXITY, TIERS, VICTIM, Engines, Seen
 from tests.end_to_end.records import Entry
 from tests.end_to_end.sidecar import Metrics
 
-REACHED = ("answered", "disconnected")
-"""Results of attempts in which the engine may have worked on the request."""
+REACHED = ("answered", "disconnected", "resent")
+"""Results of attempts in which the engine may have worked on the request. A connection that had served before and was
+closed by the kill looks like one that the engine had retired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ def balance(seen: Sequence[Seen], records: Mapping[str, Entry], metrics: Metrics
         *check_decisions(seen, records, metrics),
         *check_fallbacks(seen, records, metrics),
         *check_attempts(seen, records, metrics, engines),
+        *check_victim(seen, records, engines),
     ]
 
 
@@ -112,23 +114,30 @@ def check_attempts(
         )
         if tier != VICTIM:
             checks.append(Check(f"answers of {tier} = requests in its log", answered[tier], engines.taken_up(tier)))
-    taken_up, reached = engines.taken_up(VICTIM), sum(attempts[VICTIM, result] for result in REACHED)
-    complete = sum(each.answered_by == VICTIM and not each.broken for each in seen)
-    checks.append(Check(f"answers of {VICTIM} <= requests in its log", answered[VICTIM], taken_up, "<="))
-    checks.append(Check(f"requests in the log of {VICTIM} <= attempts that reached it", taken_up, reached, "<="))
-    checks.append(
-        Check(
-            f"complete answers of {VICTIM} <= brought to their end by its log", complete, engines.through(VICTIM), "<="
-        )
-    )
     return checks
+
+
+def check_victim(seen: Sequence[Seen], records: Mapping[str, Entry], engines: Engines) -> list[Check]:
+    """The log of an engine that was killed gives bounds: what it was about to write is lost, for each slot a line."""
+    attempts = attempts_recorded(records.values())
+    answers = [each for each in seen if each.answered_by == VICTIM]
+    complete = sum(not each.broken for each in answers)
+    lost = (len(engines.lives[VICTIM]) - 1) * engines.lives[VICTIM][0].options.parallel
+    taken_up, through = engines.taken_up(VICTIM), engines.through(VICTIM)
+    reached = sum(attempts[VICTIM, result] for result in REACHED)
+    return [
+        Check(f"answers of {VICTIM} <= requests in its log, and {lost}", len(answers), taken_up + lost, "<="),
+        Check(f"requests in the log of {VICTIM} <= attempts that reached it", taken_up, reached, "<="),
+        Check(f"complete answers of {VICTIM} <= ended in its log, and {lost}", complete, through + lost, "<="),
+    ]
 
 
 DERIVATION = f"""\
 How many fallbacks there must be is told without the sidecar: of the requests whose questions belong to {VICTIM}, those
 that another engine answered. An engine's name is in each answer (`model`; the sidecar does not touch it). The engines'
 own logs, which outlive the kill, say how many requests a slot took up, and how many it was through with. A request
-that {VICTIM} had taken up when it was killed is in its log and was answered elsewhere, or is an answer broken off."""
+that {VICTIM} had taken up when it was killed is in its log and was answered elsewhere, or is an answer broken off; for
+each of its slots a last line may be missing, as the log is written by a thread of its own."""
 
 
 def metric(metrics: Metrics, **labels: str) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections import deque
 
 from exporter.demo import engine
-from exporter.demo.engine import Engine, EngineOptions, to_arguments
+from exporter.demo.engine import READY, Engine, EngineOptions, to_arguments
 
 EACH_REQUEST = 3
 """Verbosity at which llama.cpp says when a slot takes a request up and when it is through with it."""
@@ -25,6 +25,12 @@ class LoggingEngine(Engine):
         super().__init__(options)
         self._arguments = ["-m", "tests.end_to_end.logging_engine", *to_arguments(options)]
         self._lines = deque()
+
+    def ready(self) -> bool:
+        """As of any engine; but the address may stand behind the beginning of a line of the log."""
+        if self._url is None:
+            self._url = next((line.partition(READY)[2] for line in self.output() if READY in line), None)
+        return super().ready()
 
     def taken_up(self) -> int:
         """Requests that a slot has begun to work on."""

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -93,13 +94,16 @@ class Router:
             self._process.wait()
 
 
-def behind(router: Router) -> Sidecar:
-    """A sidecar in front of it that polls often, not yet started."""
+@contextlib.contextmanager
+def behind(router: Router) -> Iterator[Sidecar]:
+    """A sidecar in front of it that polls often, and has seen what models there are."""
     environment = {
         "LLAMA_EXPORTER_SAMPLING__INTERVAL_SECONDS": str(POLL_SECONDS),
         "LLAMA_EXPORTER_ROUTING__RESPONSE_HEADERS": "true",
     }
-    return Sidecar("--upstream", router.url, "--log-level", "debug", environment=environment)
+    with Sidecar("--upstream", router.url, "--log-level", "debug", environment=environment) as sidecar:
+        sidecar.wait_until(lambda: len(recorded_states(sidecar.metrics())) == len((SMALL, LARGE)))
+        yield sidecar
 
 
 def chat(url: str, model: str) -> httpx.Response:

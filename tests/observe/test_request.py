@@ -166,3 +166,22 @@ def test_the_body_names_the_model_before_the_query_does() -> None:
 )
 def test_origin(headers: list[tuple[bytes, bytes]], name: bytes | None, origin: str | None) -> None:
     assert open_request(CHAT, headers=headers, look=Look(client_name_header=name)).origin == origin
+
+
+def look(size: int) -> Look:
+    return Look(request_bytes=size)
+
+
+def test_a_long_body_of_few_values_is_read() -> None:
+    """An image, say."""
+    url = "data:image/png;base64," + "A" * (3 << 20)
+    body = json.dumps({"messages": [{"image_url": {"url": url}}], "model": "m"}).encode()
+    assert open_request(CHAT, body, look=look(8 << 20)).requested_model == "m"
+    assert open_request(CHAT, body, look=look(2 << 20)).requested_model is None
+
+
+def test_a_long_body_of_many_values_is_let_go() -> None:
+    """To parse it would hold up all streams."""
+    body = json.dumps({"model": "m", "prompt": list(range(300_000))}).encode()
+    assert len(body) > 1 << 20
+    assert open_request(CHAT, body, look=look(8 << 20)).requested_model is None

@@ -6,8 +6,6 @@ import json
 from dataclasses import replace
 
 from exporter.record import Outcome
-from exporter.routing.fleet import Sight
-from exporter.routing.health import CheckState
 from exporter.settings.routing import RoutingSettings
 from tests.fakes.answers import json_reply
 from tests.fakes.llama_server import FakeServer
@@ -25,7 +23,7 @@ def tell(proxy: Proxy, number: int, *models: str, router: bool = False) -> None:
         replace(unseen, id=f"{upstream.name}/{model}", model=model, names=frozenset((model, f"{model}-alias")))
         for model in models
     )
-    proxy.fleet.see(upstream.name, Sight(CheckState.UP, router, backends))
+    proxy.fleet.described(upstream.name, backends, router=router)
 
 
 async def test_aliases_then_every_model_once() -> None:

@@ -14,8 +14,6 @@ import pytest
 from exporter.proxy.forward import Limits
 from exporter.record import Complexity, Outcome, RequestRecord, RoutingReason
 from exporter.routing.backend import Backend
-from exporter.routing.fleet import Sight
-from exporter.routing.health import CheckState
 from exporter.settings.routing import RoutingSettings
 from tests.fakes.answers import Answer, Script, close, json_reply, reply, request_received
 from tests.fakes.llama_server import FakeServer
@@ -76,7 +74,7 @@ class Tiered:
 
     def see(self, number: int, *models: Backend, router: bool = False) -> None:
         """Say what the upstream of that number has."""
-        self.proxy.fleet.see(f"u{number}", Sight(CheckState.UP, router, models))
+        self.proxy.fleet.described(f"u{number}", models, router=router)
 
     def unseen(self, number: int) -> Backend:
         """What is known of that upstream."""
@@ -219,6 +217,29 @@ async def test_embeddings_stay_with_those_who_have_the_model() -> None:
         three.servers[1].script = Answer(request_received, close)
         assert (await three.ask(ask("POST", "/v1/embeddings", body=body), 502)).upstream == "u2"
         assert three.counts[::2] == [0, 0]
+
+
+async def test_embeddings_of_a_model_that_nobody_lists_stay_with_the_first() -> None:
+    asked = ask("POST", "/v1/embeddings", body=b'{"model": "text-embedding-3-small", "input": "river"}')
+    async with tiered() as three:
+        three.servers[0].script = Answer(request_received, close)
+        assert [attempt.upstream for attempt in (await three.ask(asked, 502)).attempts] == ["u1"]
+        assert (await three.ask(asked, 503)).attempts == (), "it is out, and the others have another model"
+        assert three.counts[1:] == [0, 0]
+
+
+async def test_models_that_nobody_lists_can_be_refused() -> None:
+    routing = RoutingSettings(unknown_models="refuse")
+    async with tiered(routing=routing) as three:
+        three.see(2, replace(three.unseen(2), names=frozenset(("known",))))
+        assert (await three.ask(chat(model="known"))).upstream == "u2"
+        assert (await three.ask(chat())).upstream == "u1"
+        async with await three.proxy.connect() as client:
+            status, _, body = await client.exchange(chat(model="knwon"))
+        assert status == 404
+        error = json.loads(body)["error"]
+        assert error["type"] == "model_not_found"
+        assert "'knwon'" in error["message"]
 
 
 # Who is refused

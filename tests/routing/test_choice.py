@@ -16,8 +16,8 @@ from exporter.routing.choice import (
     Choice,
     Layout,
     NoneAvailableError,
+    Policy,
     Standing,
-    Terms,
     UnknownTierError,
     choose,
     choose_other,
@@ -65,12 +65,12 @@ def pick(
     conditions: Mapping[str, Condition] | None = None,
     in_flight: Mapping[str, int] | None = None,
     begun: Mapping[str, int] | None = None,
-    terms: Terms = Terms(),  # noqa: B008 - frozen
+    policy: Policy = Policy(),  # noqa: B008 - frozen
     cached_at: Mapping[str, str] | None = None,
 ) -> Choice:
     """`cached_at`: who has the conversation, by tier."""
     standings = standing(conditions, in_flight, begun, at)
-    return choose(request, level, at, standings, terms, favourite=(cached_at or {}).get)
+    return choose(request, level, at, standings, policy, favourite=(cached_at or {}).get)
 
 
 def alike(facts: dict[str, Any], *backend_ids: str) -> Changes:
@@ -134,13 +134,13 @@ class TestWhatDecides:
         assert ids(pick(ask("large", tier="Q4"), at=at))[0] == "box/large"
 
     def test_an_alias_leaves_the_choice_to_us(self) -> None:
-        terms = Terms(aliases=frozenset(("auto", "gpt-4o")))
-        choice = pick(ask("gpt-4o"), SIMPLE, terms=terms)
+        policy = Policy(aliases=frozenset(("auto", "gpt-4o")))
+        choice = pick(ask("gpt-4o"), SIMPLE, policy=policy)
         assert choice.reason is RoutingReason.COMPLEXITY
         assert ids(choice)[0] == "box/small"
 
     def test_an_alias_goes_before_a_model_of_the_same_name(self) -> None:
-        choice = pick(ask("medium"), COMPLEX, terms=Terms(aliases=frozenset(("medium",))))
+        choice = pick(ask("medium"), COMPLEX, policy=Policy(aliases=frozenset(("medium",))))
         assert choice.reason is RoutingReason.COMPLEXITY
         assert ids(choice)[0] == "box/large"
 
@@ -294,17 +294,17 @@ class TestWhoIsAble:
 
     def test_an_alias_names_none(self) -> None:
         at = change(USUAL, {"box/small": {"loaded": False}})
-        terms = Terms(aliases=frozenset(("small",)))
-        assert "box/small" not in ids(pick(ask("small"), SIMPLE, at=at, terms=terms))
+        policy = Policy(aliases=frozenset(("small",)))
+        assert "box/small" not in ids(pick(ask("small"), SIMPLE, at=at, policy=policy))
 
     def test_so_may_the_operator(self) -> None:
         at = change(USUAL, {"box/small": {"loaded": False}})
-        choice = pick(ask(), SIMPLE, at=at, terms=Terms(load_models=True))
+        choice = pick(ask(), SIMPLE, at=at, policy=Policy(load_models=True))
         assert (ids(choice)[0], choice.fallback) == ("box/small", False)
 
     def test_a_loaded_one_goes_first_within_its_tier(self) -> None:
         at = layout(model(BOX, "a", "Q2", loaded=False), model(BOX, "b", "Q2"))
-        assert ids(pick(ask(), SIMPLE, at=at, terms=Terms(load_models=True))) == ["box/b", "box/a"]
+        assert ids(pick(ask(), SIMPLE, at=at, policy=Policy(load_models=True))) == ["box/b", "box/a"]
 
     def test_a_sleeping_one_may_be_woken(self) -> None:
         at = change(USUAL, {"left": {"asleep": True}})
@@ -343,7 +343,7 @@ class TestOrderWithinTheTier:
         [("any", ["left", "right", "box/large", "box/small"]), ("tier", ["left", "right"]), ("off", ["left"])],
     )
     def test_who_else(self, fallback: Any, order: Sequence[str]) -> None:
-        assert ids(pick(ask(), terms=Terms(fallback=fallback))) == order
+        assert ids(pick(ask(), policy=Policy(fallback=fallback))) == order
 
 
 class TestWeights:
@@ -418,7 +418,7 @@ class TestNobody:
     @pytest.mark.parametrize("fallback", ["tier", "off"])
     def test_the_tier_is_down_and_no_other_may(self, fallback: Any) -> None:
         with pytest.raises(NoneAvailableError):
-            pick(ask(), conditions={"left": DOWN, "right": DOWN}, terms=Terms(fallback=fallback))
+            pick(ask(), conditions={"left": DOWN, "right": DOWN}, policy=Policy(fallback=fallback))
 
     def test_nothing_is_loaded(self) -> None:
         at = layout(model(BOX, "small", "Q2", loaded=False), model(BOX, "large", "Q4", loaded=False))
@@ -455,12 +455,12 @@ class TestFallbackFlag:
 
     @pytest.mark.parametrize("fallback", ["any", "tier"])
     def test_another_model_of_the_same_tier(self, fallback: Any) -> None:
-        choice = pick(ask("apple"), at=self.FRUIT, conditions={"a": DOWN}, terms=Terms(fallback=fallback))
+        choice = pick(ask("apple"), at=self.FRUIT, conditions={"a": DOWN}, policy=Policy(fallback=fallback))
         assert (ids(choice), choice.wanted_tier, choice.fallback) == (["b"], "Q3", True)
 
     def test_another_model_is_a_fallback_that_can_be_switched_off(self) -> None:
         with pytest.raises(NoneAvailableError):
-            pick(ask("apple"), at=self.FRUIT, conditions={"a": DOWN}, terms=Terms(fallback="off"))
+            pick(ask("apple"), at=self.FRUIT, conditions={"a": DOWN}, policy=Policy(fallback="off"))
 
 
 class TestOthers:
@@ -471,7 +471,7 @@ class TestOthers:
     AT: Layout = layout(LEFT, E1, E2, SMALL, LARGE)
 
     def other(self, request: Request, at: Layout = AT, **state: Any) -> list[str]:
-        candidates = choose_other(request, at, standing(**state, at=at), Terms())
+        candidates = choose_other(request, at, standing(**state, at=at), Policy())
         assert all(each.model is None for each in candidates)
         return [each.backend.id for each in candidates]
 
@@ -499,7 +499,7 @@ class TestOthers:
         at = layout(LEFT, model(BOX, "small", "Q2", loaded=False))
         request = ask_other("embeddings", "auto", tier="Q2")
         try:
-            candidates = choose_other(request, at, standing(at=at), Terms())
+            candidates = choose_other(request, at, standing(at=at), Policy())
         except NoneAvailableError:
             return
         assert all(candidate.model is None for candidate in candidates)

@@ -12,7 +12,7 @@ from exporter.observe.observation import Look, Observation
 from exporter.record import Complexity, RoutingReason
 from exporter.routing.backend import Backend, Plan
 from exporter.routing.choice import UnknownTierError
-from exporter.routing.fleet import Fleet, NobodyError, Sight
+from exporter.routing.fleet import Fleet, NobodyError
 from exporter.routing.health import CheckState
 from exporter.routing.request import RoutingHeaderError
 from exporter.routing.upstream import Upstream
@@ -49,7 +49,9 @@ class Watched:
     def see(self, state: CheckState, *names: str, backends: tuple[Backend, ...] = (), router: bool = False) -> None:
         """One look at these upstreams, or at all."""
         for name in names or [each.name for each in self.fleet.upstreams]:
-            self.fleet.see(name, Sight(state, router, backends))
+            self.fleet.checked(name, state)
+            if state is UP:
+                self.fleet.described(name, backends, router=router)
 
     def see_router(self, name: str, *backends: Backend, state: CheckState = UP) -> None:
         self.see(state, name, backends=backends, router=True)
@@ -162,7 +164,7 @@ class TestSeeing:
         watched.see_router("box", LARGE)
         assert names_of(watched.fleet) == ["box/large", "good"]
         watched.see_router("box")
-        assert names_of(watched.fleet) == ["good"]
+        assert names_of(watched.fleet) == ["box/large", "good"], "no news is no news"
         assert ids(watched.plan(path="/tokenize")) == ["box", "good"], "as a whole it is still there"
 
     def test_a_router_can_turn_into_a_server(self) -> None:
@@ -432,7 +434,7 @@ class TestNobody:
     def test_no_model_is_loaded(self) -> None:
         watched = Watched(BOX, upstream("other"))
         watched.see_router("box", model(BOX, "small", "Q2", loaded=False))
-        watched.see_router("other")
+        watched.see_router("other", model(upstream("other"), "large", "Q4", loaded=False))
         with pytest.raises(NobodyError, match="no model is loaded"):
             watched.plan()
         assert ids(watched.plan(named="small")) == ["box/small"]
@@ -592,3 +594,61 @@ class TestRecovery:
 
 def find(plan: Plan, name: str) -> Any:
     return next(candidate for candidate in plan.candidates if candidate.backend.id == name)
+
+
+class TestLostRequests:
+    """A connection that ends before an answer may be the request's own fault."""
+
+    def test_they_are_left_to_the_health_checks(self) -> None:
+        watched = Watched(LEFT, RIGHT)
+        for _ in range(5):
+            plan = watched.plan()
+            use = watched.fleet.begin(plan, plan.candidates[0], watched.clock.now)
+            use.lost(watched.clock.now)
+            use.end()
+        assert len(watched.plan().candidates) == 2
+        assert watched.fleet.out_of_rotation() == frozenset()
+
+    def test_without_checks_they_tell(self) -> None:
+        watched = Watched(LEFT, RIGHT, well=False, checked=False)
+        plan = watched.plan()
+        watched.fleet.begin(plan, plan.candidates[0], watched.clock.now).lost(watched.clock.now)
+        assert watched.fleet.out_of_rotation() == {plan.candidates[0].backend.id}
+
+    def test_a_trial_that_is_lost_has_failed(self) -> None:
+        watched = Watched(LEFT, RIGHT)
+        watched.see(DOWN, "left")
+        watched.clock.now += 10
+        watched.see(UP, "left")
+        plan = watched.plan()
+        use = watched.fleet.begin(plan, next(c for c in plan.candidates if c.backend.id == "left"), watched.clock.now)
+        assert use.is_trial
+        use.lost(watched.clock.now)
+        assert watched.fleet.out_of_rotation() == {"left"}
+
+
+def test_last_use_of_a_routers_model() -> None:
+    watched = Watched(BOX, GOOD)
+    watched.see_router("box", SMALL, LARGE)
+    assert watched.fleet.last_used("box", "small", 5000.0) is None
+    plan = watched.plan(named="small")
+    use = watched.fleet.begin(plan, plan.candidates[0], 4000.0)
+    assert watched.fleet.last_used("box", "small", 5000.0) == 5000.0, "it is still at it"
+    use.end()
+    assert watched.fleet.last_used("box", "small", 6000.0) == 4000.0
+    assert watched.fleet.last_used("box", "large", 6000.0) is None
+    assert watched.fleet.last_used("box", "gone", 6000.0) is None
+
+
+def test_a_newcomer_is_not_given_everything() -> None:
+    watched = Watched(LEFT, RIGHT)
+    only_left = watched.plan().candidates[0]
+    for _ in range(50):
+        watched.fleet.begin(watched.plan(), only_left, watched.clock.now).end()
+    watched.see(UP, "right", backends=(server("right", "Q3", "new"),))
+    chosen = []
+    for _ in range(10):
+        plan = watched.plan(headers={"X-Routing-Tier": "Q3"})
+        chosen.append(plan.candidates[0].backend.id)
+        watched.fleet.begin(plan, plan.candidates[0], watched.clock.now).end()
+    assert sorted(chosen) == ["left"] * 5 + ["right"] * 5

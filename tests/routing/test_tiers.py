@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.routing.tiers import BITS, TierOrder, tier_of
+from exporter.routing.tiers import TierOrder, tier_of
+from exporter.settings.routing import QUANTIZATION_TIERS
 
 USUAL = TierOrder(("Q2", "Q3", "Q4"))
 
-tiers = st.sampled_from([*BITS, "BF16", "Q4_K_M", "small", "large", "fast", "unknown"]) | st.text(max_size=3)
+tiers = st.sampled_from([*QUANTIZATION_TIERS, "BF16", "Q4_K_M", "small", "large", "fast", "unknown"]) | st.text(
+    max_size=3
+)
 orders = st.lists(tiers.filter(lambda tier: tier != "unknown"), max_size=6, unique=True).map(TierOrder)
 
 
@@ -77,10 +80,10 @@ def test_words_that_only_look_like_a_quantization(words: str | None) -> None:
 
 @given(st.text(max_size=12) | st.from_regex(r"(all |mostly )?(UD-)?I?Q[0-9]_?[A-Z0-9_]{0,6}( - .*)?"))
 def test_whatever_comes_out_is_one_of_few_tiers(words: str) -> None:
-    assert tier_of(words) in {None, *BITS}
+    assert tier_of(words) in {None, *QUANTIZATION_TIERS}
 
 
-@pytest.mark.parametrize("tier", BITS)
+@pytest.mark.parametrize("tier", QUANTIZATION_TIERS)
 def test_a_tier_is_its_own_quantization(tier: str) -> None:
     assert tier_of(tier) == tier
 
@@ -130,7 +133,7 @@ def test_two_configured_tiers_or_two_of_other_bits_never_have_one_rank(order: Ti
     one_place, other_place = ((order.names.index(each) if each in order.names else None) for each in (one, other))
     if one_place is not None and other_place is not None:
         assert (order.rank(one) < order.rank(other)) == (one_place < other_place)
-    elif {one, other} <= {*BITS} and one != other:
+    elif {one, other} <= {*QUANTIZATION_TIERS} and one != other:
         assert order.rank(one) != order.rank(other)
 
 

@@ -16,6 +16,7 @@ from exporter.system.answers import (
     Endpoints,
     NoAnswerError,
     NoConnectionError,
+    SilenceError,
     translate,
     words_for,
 )
@@ -184,7 +185,7 @@ async def test_a_feature_of_a_server_that_is_gone_says_so(client: httpx.AsyncCli
         (OSError(errno.EHOSTUNREACH, "No route to host"), NoConnectionError, "no route to host"),
         (httpx.UnsupportedProtocol("ftp://"), NoConnectionError, "cannot connect"),
         (httpx.ConnectTimeout(""), NoConnectionError, "timed out"),
-        (httpx.ReadTimeout(""), NoAnswerError, "timed out"),
+        (httpx.ReadTimeout(""), SilenceError, "timed out"),
         (httpx.ReadError(""), NoAnswerError, "connection closed"),
         (ConnectionResetError(), NoAnswerError, "connection closed"),
         (ssl.SSLCertVerificationError(), NoConnectionError, "TLS error"),

@@ -202,7 +202,7 @@ async def test_a_server_that_nobody_started(server: ScriptedServer, client: http
 
 
 async def test_a_server_that_does_not_answer(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.system.llama_server.HEALTH_SECONDS", 0.05)
+    monkeypatch.setattr("exporter.system.health_check.HEALTH_SECONDS", 0.05)
     poller.server.replies["/health"] = Reply(after=asyncio.Event())
     snapshot = await poller.poll()
     assert (snapshot.state, snapshot.error, snapshot.health_seconds) == (ServerState.UNREACHABLE, "timed out", None)

@@ -14,6 +14,7 @@ import pytest
 
 from exporter import tasks
 from exporter.errors import CollectorError
+from exporter.system.health_check import HealthCollector
 from exporter.system.host import HostCollector
 from exporter.system.llama_server import LlamaServerCollector
 from exporter.system.sampler import AsyncCollector, BlockingCollector, Part, Sampler
@@ -335,10 +336,20 @@ async def test_the_real_collectors_are_collectors() -> None:
     async with httpx.AsyncClient() as client:
         polled: list[AsyncCollector] = [
             Server("a"),
-            LlamaServerCollector("b", lambda _: "Q4", "http://127.0.0.1:1", client, interval_seconds=2.5),
+            HealthCollector("b", "http://127.0.0.1:1", client, interval_seconds=2.5, is_working=lambda: False),
             LlamaServerCollector("c", lambda _: "Q4", "http://127.0.0.1:1", client),
         ]
-        assert [collector.longest_interval_seconds for collector in polled] == [math.inf, 2.5, 5.0]
+        assert [collector.longest_interval_seconds for collector in polled] == [math.inf, 2.5, math.inf]
+
+
+async def test_a_listener_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: Part) -> None:
+        raise IndexError("tuple index out of range")
+
+    sampler = Sampler([Server("a"), Server("b")], on_sample=fail)
+    assert len((await sampler.sample_once()).servers) == 2
+    assert [record.getMessage() for record in caplog.records] == ["a sample could not be used"] * 2
+    await sampler.close()
 
 
 async def test_whoever_asked_is_told_of_every_good_sample() -> None:

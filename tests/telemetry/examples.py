@@ -293,6 +293,7 @@ def sources(snapshot: Snapshot = SNAPSHOT, **changes: Any) -> Sources:
         "snapshot": lambda: snapshot,
         "in_flight": lambda: [("Q4", "gpu-0", 2), ("unknown", None, 1)],
         "configured_models": lambda: {"Q4": 1, "Q8": 3},
+        "out_of_rotation": frozenset,
         "sink_errors": {"prometheus": 0, "store": 2},
         "parse_errors": {"openai": 1},
         "task_restarts": {"sampler": 0},
