@@ -174,7 +174,7 @@ class RequestRecord:
     tier: str
     """Tier of that upstream; `unknown` where it cannot be told."""
     attempts: tuple[Attempt, ...]
-    """Every try, in order; empty when the request was rejected."""
+    """Every try, in order; empty when no upstream was tried."""
     decision: Decision | None
     """None when there was nothing to decide, or nobody to send it to."""
 

@@ -5,20 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from exporter.errors import RoutingError
 from exporter.record import Complexity, RoutingReason
 from exporter.routing.backend import Backend, Candidate
 from exporter.routing.health import Condition
+from exporter.routing.layout import Groups, Layout, group
 from exporter.routing.request import Request
-from exporter.routing.tiers import TierOrder
 from exporter.settings.routing import UNKNOWN_TIER
 
-Groups = tuple[tuple[Backend, ...], ...]
-"""Backends by tier."""
+Place = tuple[int, bool, bool, bool, float, float]
+"""Smaller is better."""
 
 ASSUMED_SLOTS = 4
 """Of a server that does not tell: what llama-server chooses by itself."""
@@ -63,50 +63,6 @@ class Policy:
     refuse_unknown_models: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What there is to choose from; changes when an upstream says something new of itself, not from request to
-    request."""
-
-    backends: tuple[Backend, ...]
-    """In configured order."""
-    doors: tuple[Backend, ...]
-    """One per upstream, for requests that concern no model in particular. Of an upstream that is no router, its
-    backend."""
-    order: TierOrder
-    tier_of_level: Mapping[Complexity, str]
-    """Where requests of each complexity belong; a tier that may have nobody."""
-    by_name: Mapping[str, tuple[Backend, ...]] = field(init=False)
-    tiers: tuple[str, ...] = field(init=False)
-    lines: Mapping[str, Groups] = field(init=False)
-    """For each tier that can be wanted, all backends: its own, then those of the next tier in its fallback order..."""
-    unchanged: Mapping[str, Candidate] = field(init=False)
-    """By backend id: the candidate for a request that goes there as it is."""
-    members: tuple[Backend, ...] = field(init=False)
-    """Backends and doors, each once."""
-
-    def __post_init__(self) -> None:
-        by_name: dict[str, tuple[Backend, ...]] = {}
-        members = tuple(dict.fromkeys((*self.backends, *self.doors)))
-        for backend in members:
-            for name in backend.names:
-                by_name[name] = (*by_name.get(name, ()), backend)
-        tiers = tuple(dict.fromkeys(backend.tier for backend in self.backends))
-        object.__setattr__(self, "by_name", by_name)
-        object.__setattr__(self, "tiers", tiers)
-        every = dict.fromkeys((*self.order.names, *self.tier_of_level.values(), *tiers, UNKNOWN_TIER))
-        object.__setattr__(self, "lines", {wanted: group(self.backends, self.order, wanted) for wanted in every})
-        object.__setattr__(self, "unchanged", {backend.id: Candidate(backend) for backend in members})
-        object.__setattr__(self, "members", members)
-
-
-def group(backends: Sequence[Backend], order: TierOrder, wanted: str) -> Groups:
-    """Backends by tier, in the fallback order of the wanted one; within a tier as they come."""
-    tiers = order.fallback_order(wanted, [backend.tier for backend in backends])
-    groups = (tuple(backend for backend in backends if backend.tier == tier) for tier in tiers)
-    return tuple(each for each in groups if each)
-
-
 class Choice(NamedTuple):
     """The outcome."""
 
@@ -137,29 +93,15 @@ def choose(
     pool = _fitting(request, pool)
     wanted, groups = _line_up(wanted, pool, layout)
 
-    def place(backend: Backend) -> tuple[int, bool, bool, bool, float, float]:
-        condition, in_flight, begun = standings[backend.id]
-        slots = backend.slots or ASSUMED_SLOTS
-        weight = backend.upstream.weight
-        return (
-            condition,
-            backend.asleep or not backend.loaded,
-            in_flight >= slots,
-            in_flight >= slots or favourite(backend.tier) != backend.id,
-            in_flight / (slots * weight),
-            begun / weight,
-        )
+    def place(backend: Backend) -> Place:
+        return _place(backend, standings[backend.id], favourite)
 
-    def in_order(groups: Groups) -> list[Backend]:
-        ordered: list[Backend] = []
+    def in_order(groups: Groups) -> Iterator[Backend]:
         for same_tier in groups:
             able = [each for each in same_tier if _is_able(each, standings, policy, serving)]
-            if len(able) > 1:
-                able.sort(key=place)
-            ordered += able
-        return ordered
+            yield from able if len(able) < 2 else sorted(able, key=place)
 
-    able = in_order(groups)
+    able = [*in_order(groups)]
     belonging = len(able)
     if others := _others(request, pool, layout, policy):
         able += in_order(_filtered(layout.lines[wanted], others, layout))
@@ -200,6 +142,22 @@ def choose_other(
     if policy.fallback == "off":
         able = able[:1]
     return tuple(Candidate(backend, _real_name(request, backend, policy)) for backend in able)
+
+
+def _place(backend: Backend, standing: Standing, favourite: Callable[[str], str | None]) -> Place:
+    """Among the backends of a tier: who is well and awake, has a free slot, has the conversation, has the least to do,
+    and has had the least to do."""
+    condition, in_flight, begun = standing
+    slots, weight = backend.slots or ASSUMED_SLOTS, backend.upstream.weight
+    is_full = in_flight >= slots
+    return (
+        condition,
+        backend.asleep or not backend.loaded,
+        is_full,
+        is_full or favourite(backend.tier) != backend.id,
+        in_flight / (slots * weight),
+        begun / weight,
+    )
 
 
 def _serving(request: Request, layout: Layout, policy: Policy) -> tuple[Backend, ...]:

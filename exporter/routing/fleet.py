@@ -15,9 +15,10 @@ from exporter.errors import RoutingError
 from exporter.record import Complexity, Decision
 from exporter.routing.affinity import Affinity
 from exporter.routing.backend import Backend, Candidate, Plan
-from exporter.routing.choice import Layout, NoneAvailableError, Policy, Standing, choose, choose_other
+from exporter.routing.choice import NoneAvailableError, Policy, Standing, choose, choose_other
 from exporter.routing.complexity import Scorer
 from exporter.routing.health import CheckState, Condition, Health
+from exporter.routing.layout import Layout
 from exporter.routing.request import Request, read_request
 from exporter.routing.tiers import TierOrder
 from exporter.routing.upstream import Upstream
@@ -237,9 +238,8 @@ class Fleet:
         doors = tuple(self._door(each) for each in self.upstreams)
         self.layout = Layout(backends, doors, self._order, self._tier_of_level)
         self._single = Plan((Candidate(doors[0]),)) if len(doors) == 1 else None
-        self._traffic = {
-            name: self._traffic.get(name) or Traffic() for name in (each.id for each in self.layout.members)
-        }
+        self._traffic = {each.id: self._traffic.get(each.id) or Traffic() for each in self.layout.members}
+        self._count_anew()  # a model that has just come would be given everything otherwise
 
     def _door(self, upstream: Upstream) -> Backend:
         backends = self._backends[upstream.name]

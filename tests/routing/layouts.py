@@ -11,7 +11,7 @@ import httpx
 
 from exporter.record import Complexity
 from exporter.routing.backend import Backend
-from exporter.routing.choice import Layout
+from exporter.routing.layout import Layout
 from exporter.routing.request import Request, read_request
 from exporter.routing.tiers import TierOrder
 from exporter.routing.upstream import Upstream

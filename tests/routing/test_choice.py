@@ -14,7 +14,6 @@ from exporter.record import Complexity, RoutingReason
 from exporter.routing.backend import Backend
 from exporter.routing.choice import (
     Choice,
-    Layout,
     NoneAvailableError,
     Policy,
     Standing,
@@ -23,6 +22,7 @@ from exporter.routing.choice import (
     choose_other,
 )
 from exporter.routing.health import Condition
+from exporter.routing.layout import Layout
 from exporter.routing.request import Request
 from tests.routing.layouts import ask, ask_other, change, layout, model, read, server, upstream
 

@@ -17,7 +17,6 @@ from exporter.routing.backend import Backend, Candidate
 from exporter.routing.choice import (
     ASSUMED_SLOTS,
     Choice,
-    Layout,
     NoneAvailableError,
     Policy,
     Standing,
@@ -26,6 +25,7 @@ from exporter.routing.choice import (
     choose_other,
 )
 from exporter.routing.health import Condition
+from exporter.routing.layout import Layout
 from exporter.routing.request import Request
 from exporter.routing.upstream import Upstream
 from exporter.settings.routing import UNKNOWN_TIER

@@ -647,8 +647,8 @@ def test_a_newcomer_is_not_given_everything() -> None:
         watched.fleet.begin(watched.plan(), only_left, watched.clock.now).end()
     watched.see(UP, "right", backends=(server("right", "Q3", "new"),))
     chosen = []
-    for _ in range(10):
-        plan = watched.plan(headers={"X-Routing-Tier": "Q3"})
+    for number in range(10):
+        plan = watched.plan(f"hello {number}", headers={"X-Routing-Tier": "Q3"})
         chosen.append(plan.candidates[0].backend.id)
         watched.fleet.begin(plan, plan.candidates[0], watched.clock.now).end()
     assert sorted(chosen) == ["left"] * 5 + ["right"] * 5
