@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.demo.fleet import Fleet
+from exporter.demo.engines import Engines
 from exporter.errors import StartupError
 
 RETRY_SECONDS = 1.0
@@ -36,7 +36,7 @@ def schedule(duration_seconds: float | None) -> Schedule:
     return Schedule(usual.first_after * pace, usual.lasts * pace, usual.every * pace)
 
 
-async def run_outages(engines: Fleet, tier: str, times: Schedule, tell: Callable[[str], None]) -> None:
+async def run_outages(engines: Engines, tier: str, times: Schedule, tell: Callable[[str], None]) -> None:
     """Kill the engine of that tier and bring it back, until cancelled. `tell` is given a line at each turn."""
     clock = asyncio.get_running_loop().time
     due = clock() + times.first_after
@@ -50,7 +50,7 @@ async def run_outages(engines: Fleet, tier: str, times: Schedule, tell: Callable
         due += times.every
 
 
-async def _bring_back(engines: Fleet, tier: str, tell: Callable[[str], None]) -> None:
+async def _bring_back(engines: Engines, tier: str, tell: Callable[[str], None]) -> None:
     while True:
         try:
             return await engines.bring_back(tier)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter import listeners
-from exporter.demo.fleet import SIZES, Fleet, Size, fleet
+from exporter.demo.engines import SIZES, Engines, Size, engines_of
 from exporter.demo.kinds import Kind
 from exporter.demo.model import DEFAULT_SEED, extra
 from exporter.demo.outage import run_outages, schedule
@@ -89,7 +89,7 @@ async def run_demo(options: DemoOptions, console: Console) -> TrafficCounts:
         check_free(address)
     counts = TrafficCounts()
     with _stop_signals() as stop:
-        async with fleet(options.sizes, options.cache_dir, parallel=options.slots) as engines:
+        async with engines_of(options.sizes, options.cache_dir, parallel=options.slots) as engines:
             sidecar = Sidecar(upstreams=engines.urls, proxy=options.proxy, admin=options.admin)
             async with sidecar:
                 started = time.monotonic()
@@ -101,7 +101,7 @@ async def run_demo(options: DemoOptions, console: Console) -> TrafficCounts:
 
 
 async def _run(
-    works: Mapping[str, Work], duration_seconds: float | None, engines: Fleet, sidecar: Child, stop: asyncio.Event
+    works: Mapping[str, Work], duration_seconds: float | None, engines: Engines, sidecar: Child, stop: asyncio.Event
 ) -> None:
     """Clients, outages and summary, until the end or until a server dies."""
     tasks = [spawn(work, name=f"demo {name}") for name, work in works.items()]
@@ -117,7 +117,7 @@ async def _run(
             await cancel(task)
 
 
-def _works(options: DemoOptions, console: Console, counts: TrafficCounts, engines: Fleet) -> dict[str, Work]:
+def _works(options: DemoOptions, console: Console, counts: TrafficCounts, engines: Engines) -> dict[str, Work]:
     """What goes on at the same time, by name."""
     from exporter.demo.summary import News, show  # noqa: PLC0415 - needs the demo extra
 
@@ -140,7 +140,7 @@ def _works(options: DemoOptions, console: Console, counts: TrafficCounts, engine
     return works
 
 
-def _check(engines: Fleet, sidecar: Child, tasks: Sequence[asyncio.Task[Any]]) -> None:
+def _check(engines: Engines, sidecar: Child, tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Raise StartupError when a server has died, and whatever ended one of the tasks."""
     engines.check()
     if not sidecar.running:

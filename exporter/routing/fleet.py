@@ -28,7 +28,7 @@ from exporter.settings.routing import UNKNOWN_TIER, RoutingSettings
 SHORTEST_RETRY_SECONDS = 1
 
 
-class Asked(Protocol):
+class RequestFacts(Protocol):
     """What a request is known to ask for; an `Observation` is one."""
 
     @property
@@ -138,7 +138,7 @@ class Fleet:
 
     # What the traffic asks
 
-    def plan(self, asked: Asked, headers: Sequence[tuple[bytes, bytes]], *, seen: bool) -> Plan:
+    def plan(self, asked: RequestFacts, headers: Sequence[tuple[bytes, bytes]], *, seen: bool) -> Plan:
         """Where a request may be sent. `seen`: its whole body was looked into.
 
         Raises RoutingError: NobodyError, or the client's mistakes RoutingHeaderError, UnknownTierError and
@@ -222,11 +222,11 @@ class Fleet:
 
     # One upstream alone is transparent
 
-    def _leaves_choice(self, asked: Asked) -> bool:
+    def _leaves_choice(self, asked: RequestFacts) -> bool:
         """Whether the request names an alias where a single router has models to choose from."""
         return bool(self._routers) and asked.requested_model in self._policy.aliases
 
-    def _plan_single(self, asked: Asked, single: Plan) -> Plan:
+    def _plan_single(self, asked: RequestFacts, single: Plan) -> Plan:
         """Whatever it asks for and however the upstream is, it goes there as it came; the tier is the model's."""
         if asked.requested_model is None or not self._routers:
             return single

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.demo import outage
 from exporter.demo.engine import EngineOptions
-from exporter.demo.fleet import Fleet
+from exporter.demo.engines import Engines
 from exporter.demo.outage import Schedule, run_outages, schedule
 from exporter.tasks import cancel, spawn
 
@@ -30,7 +30,7 @@ def test_short_demo_shows_a_whole_outage_and_what_comes_after_it(duration: float
     assert times.every > duration
 
 
-async def outages(engines: Fleet, times: Schedule, tell: Callable[[str], None], until: Callable[[], bool]) -> None:
+async def outages(engines: Engines, times: Schedule, tell: Callable[[str], None], until: Callable[[], bool]) -> None:
     """Run them until this is so."""
     running = spawn(run_outages(engines, "Q3", times, tell), name="outages")
     async with asyncio.timeout(20):
@@ -42,7 +42,7 @@ async def outages(engines: Fleet, times: Schedule, tell: Callable[[str], None], 
 
 async def test_engine_goes_and_comes_back_again_and_again(tiny_model: Path) -> None:
     told: list[str] = []
-    async with Fleet({"Q3": EngineOptions(model=tiny_model)}) as engines:
+    async with Engines({"Q3": EngineOptions(model=tiny_model)}) as engines:
         await outages(engines, Schedule(0.01, 0.02, 0.05), told.append, lambda: len(told) >= 3)
         engines.check()
     assert told[:3] == ["Q3 stopped: killed, as in a crash; back in 0 s", "Q3 back", told[0]]
@@ -63,7 +63,7 @@ async def test_engine_that_does_not_come_back_is_tried_again(tiny_model: Path, m
             taken.close()
 
     with taken:
-        async with Fleet({"Q3": EngineOptions(model=tiny_model)}) as engines:
+        async with Engines({"Q3": EngineOptions(model=tiny_model)}) as engines:
             port = int(engines.urls["Q3"].rpartition(":")[2])
             await outages(engines, Schedule(0, 0.01, 100), tell, lambda: "Q3 back" in told)
             assert httpx.get(f"{engines.urls['Q3']}/health", trust_env=False).status_code == 200

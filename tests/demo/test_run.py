@@ -24,7 +24,7 @@ from rich.console import Console
 import exporter
 from exporter.cli import main
 from exporter.demo import run, summary
-from exporter.demo.fleet import Size
+from exporter.demo.engines import Size
 from exporter.demo.kinds import Kind
 from exporter.demo.outage import Schedule
 from exporter.demo.run import DemoOptions, demo, run_demo

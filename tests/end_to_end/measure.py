@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exporter.demo.engine import Engine, EngineOptions
-from exporter.demo.fleet import SIZES
+from exporter.demo.engines import SIZES
 from exporter.demo.model import cached_model, write_model
 from tests.end_to_end import ledger
 from tests.end_to_end.accuracy import measure_accuracy

@@ -35,9 +35,9 @@ SIZES = (Size("Q2", 2, 128), Size("Q3", 4, 192), Size("Q4", 6, 256))
 """On one core some 5,000, 1,200 and 800 tokens/s; a real model that knows more is slower, too."""
 
 
-def fleet(sizes: tuple[Size, ...], cache_dir: Path, *, parallel: int) -> Fleet:
+def engines_of(sizes: tuple[Size, ...], cache_dir: Path, *, parallel: int) -> Engines:
     """The engines of these sizes, not yet started, with so many slots each. Raises StartupError."""
-    return Fleet(
+    return Engines(
         {
             size.tier: EngineOptions(
                 model=cached_model(cache_dir, layers=size.layers, embedding=size.embedding),
@@ -49,8 +49,8 @@ def fleet(sizes: tuple[Size, ...], cache_dir: Path, *, parallel: int) -> Fleet:
     )
 
 
-class Fleet:
-    """Running engines: `async with Fleet({"Q2": EngineOptions(...), ...}) as engines: engines.urls`."""
+class Engines:
+    """Running engines: `async with Engines({"Q2": EngineOptions(...), ...}) as engines: engines.urls`."""
 
     def __init__(self, options: Mapping[str, EngineOptions]) -> None:
         """`options` by tier, from cheap to capable."""

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from exporter.demo.engine import EngineOptions
-from exporter.demo.fleet import SIZES, Fleet, Size, fleet
+from exporter.demo.engines import SIZES, Engines, Size, engines_of
 from exporter.errors import StartupError
 from exporter.tasks import cancel, spawn
 
@@ -40,7 +40,7 @@ def pid_of(alias: str) -> int:
     return pid
 
 
-async def watch(engines: Fleet) -> None:
+async def watch(engines: Engines) -> None:
     async with asyncio.timeout(10):
         while True:
             engines.check()
@@ -49,7 +49,7 @@ async def watch(engines: Fleet) -> None:
 
 async def test_killed_engine_comes_back_where_it_was_and_all_are_gone_after(options: dict[str, EngineOptions]) -> None:
     before = children()
-    async with Fleet(options) as engines:
+    async with Engines(options) as engines:
         urls = engines.urls
         assert {tier: models(url) for tier, url in urls.items()} == {"Q2": ["tiny-Q2"], "Q3": ["tiny-Q3"]}
         await engines.kill("Q3")
@@ -67,7 +67,7 @@ async def test_killed_engine_comes_back_where_it_was_and_all_are_gone_after(opti
 async def test_killed_engine_says_nothing_more_to_its_clients(alone: dict[str, EngineOptions]) -> None:
     body = {"prompt": "the", "n_predict": 1900, "ignore_eos": True, "stream": True}
     async with (
-        Fleet(alone) as engines,
+        Engines(alone) as engines,
         httpx.AsyncClient(timeout=30, trust_env=False) as http,
         http.stream("POST", f"{engines.urls['Q3']}/completion", json=body) as answer,
     ):
@@ -79,14 +79,14 @@ async def test_killed_engine_says_nothing_more_to_its_clients(alone: dict[str, E
 
 
 async def test_engine_that_dies_by_itself_is_told(alone: dict[str, EngineOptions]) -> None:
-    async with Fleet(alone) as engines:
+    async with Engines(alone) as engines:
         psutil.Process(pid_of("tiny-Q3")).kill()
         with pytest.raises(StartupError, match=r"^the engine of Q3 died: "):
             await watch(engines)
 
 
 async def test_engine_whose_port_was_taken_stays_away_until_it_is_free(alone: dict[str, EngineOptions]) -> None:
-    async with Fleet(alone) as engines:
+    async with Engines(alone) as engines:
         await engines.kill("Q3")
         url = httpx.URL(engines.urls["Q3"])
         with socket.socket() as taker:
@@ -106,14 +106,14 @@ async def test_engine_that_cannot_start_takes_the_others_with_it(
     before = children()
     (tmp_path / "broken.gguf").write_bytes(b"GGUF")
     with pytest.raises(StartupError, match="the engine did not start"):
-        async with Fleet({**options, "Q4": EngineOptions(model=tmp_path / "broken.gguf")}):
+        async with Engines({**options, "Q4": EngineOptions(model=tmp_path / "broken.gguf")}):
             pytest.fail("it did start")
     assert children() == before
 
 
 async def test_start_that_is_cancelled_leaves_nothing(options: dict[str, EngineOptions]) -> None:
     before = children()
-    starting = spawn(Fleet(options).__aenter__(), name="start")
+    starting = spawn(Engines(options).__aenter__(), name="start")
     async with asyncio.timeout(10):
         while len(children()) < len(before) + 2:
             await asyncio.sleep(0.001)
@@ -126,5 +126,5 @@ def test_models_grow_with_their_tier_and_are_kept(tmp_path: Path) -> None:
     pytest.importorskip("gguf", reason="needs gguf: pip install 'llama-exporter[demo]'")
     assert [size.layers * size.embedding for size in SIZES] == sorted({size.layers * size.embedding for size in SIZES})
     sizes = (Size("Q2", 1, 32), Size("Q4", 2, 32))
-    assert fleet(sizes, tmp_path, parallel=3).models == {"Q2": "tiny-q2", "Q4": "tiny-q4"}
+    assert engines_of(sizes, tmp_path, parallel=3).models == {"Q2": "tiny-q2", "Q4": "tiny-q4"}
     assert len(list(tmp_path.iterdir())) == 2
