@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Outcome(StrEnum):
@@ -59,6 +60,8 @@ class Complexity(StrEnum):
     MODERATE = "MODERATE"
     COMPLEX = "COMPLEX"
 
+    __hash__ = str.__hash__  # that of enumerations is a function in Python, and this is a key for every request
+
 
 class RoutingReason(StrEnum):
     """What decided on the tier of a request. The first that applies."""
@@ -96,8 +99,7 @@ class Attempt:
     """Whether the connection had served a request before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Which tier a request was sent to, and why. There is one where there was a choice: several upstreams, or several
     models on one, and a request that generates text."""
 

@@ -7,7 +7,6 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,4 +114,4 @@ def test_the_access_log_says_why_a_request_went_there() -> None:
 def test_the_access_log_as_text() -> None:
     routing = " complexity=SIMPLE score=0.3 routed_by=complexity fallback=True attempts=cpu:unavailable,gpu-0:answered"
     assert accessed("text", FALLBACK).endswith(routing)
-    assert " score=" not in accessed("text", record(decision=replace(DECISION, score=None)))
+    assert " score=" not in accessed("text", record(decision=DECISION._replace(score=None)))

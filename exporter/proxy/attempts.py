@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import httpx
@@ -118,7 +118,7 @@ class Attempts:
                 use.end()
                 raise
             since += self._clock() - began  # the time that others took is not ours
-            decision = decision and replace(decision, fallback=True)
+            decision = decision and decision._replace(fallback=True)
 
     def _whom_to_try(self, left: list[Candidate], result: AttemptResult, failed: Upstream) -> list[Candidate]:
         """Who is left, those first who are still well. All models of a server that is gone are gone."""

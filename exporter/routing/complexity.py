@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 from exporter.record import Complexity
@@ -24,8 +22,6 @@ SCORED = OPENING - 1
 PATTERNS = SIMPLE | MODERATE | COMPLEX
 REQUEST = MODERATE | COMPLEX | ENUMERATION
 """A sentence that begins with such a phrase asks for something."""
-BELOW = (0, 0, SIMPLE, SIMPLE, *(SIMPLE | MODERATE,) * 4)
-"""For the patterns that were found, as an index, those that need not be looked for any more."""
 
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -33,8 +29,7 @@ UNSPACED = re.compile(
 """Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """What a message is taken to be."""
 
     level: Complexity
@@ -49,8 +44,8 @@ class Phrase(NamedTuple):
     start: bytes
     """The same at the beginning of a sentence."""
     flags: int
-    words: frozenset[bytes]
-    """Those of several that must all be there; empty for a single word."""
+    alone: bool
+    """It is a single word."""
 
 
 class Scorer:
@@ -62,7 +57,7 @@ class Scorer:
         self._complex_from = settings.complex_from
         self._sums = tuple(_sum(settings, flags) for flags in range(SCORED + 1))
         self._by_word, self._unspaced = _index(settings)
-        self._words = frozenset(chain.from_iterable(each.needle.split() for each in chain(*self._by_word.values())))
+        self._words = frozenset(self._by_word)
 
     def assess(self, text: str) -> Assessment:
         """The score and the level of a message, whatever it holds."""
@@ -84,34 +79,22 @@ class Scorer:
         return Complexity.MODERATE if score < self._complex_from else Complexity.COMPLEX
 
     def _find(self, tokens: Sequence[bytes], flags: int) -> int:
-        """The flags, and those of the phrases that are there; MULTI_PART, too, where two sentences ask.
-
-        Of the three patterns, those below the highest may be set or not.
-        """
+        """The flags, and those of the phrases that are there; MULTI_PART, too, where two sentences ask."""
+        line = b" . " + b" ".join(tokens) + b" "
         asking: list[bytes] = []
         opening: list[bytes] = []
-        several: list[Phrase] = []
-        found = self._words.intersection(tokens)
-        for word in self._by_word.keys() & found:
-            for phrase in self._by_word[word]:
-                _, start, each, words = phrase
-                if not words:
+        for word in self._words.intersection(tokens):
+            for needle, start, each, alone in self._by_word[word]:
+                if alone or needle in line:
                     flags |= each
-                elif words <= found:
-                    several.append(phrase)
-                else:
-                    continue
-                if each & REQUEST:
-                    asking.append(start)
-                if each & OPENING:
-                    opening.append(start)
-        flags |= BELOW[flags & PATTERNS]
-        line = b" . " + b" ".join(tokens) + b" "
+                    if each & REQUEST:
+                        asking.append(start)
+                    if each & OPENING:
+                        opening.append(start)
         if self._unspaced and not line.isascii():
-            several += self._unspaced
-        for needle, _, each, _ in several:
-            if each & ~flags & SCORED and needle in line:
-                flags |= each
+            for needle, _, each, _ in self._unspaced:
+                if needle in line:
+                    flags |= each
         if asking and not flags & MULTI_PART and _asks_twice(line, tuple(asking), opening):
             flags |= MULTI_PART
         return flags
@@ -119,6 +102,8 @@ class Scorer:
 
 def _asks_twice(line: bytes, asking: tuple[bytes, ...], opening: list[bytes]) -> bool:
     """Whether two sentences begin with a phrase that asks, or with others that open a sentence and then such a one."""
+    if line.count(b". ") < 2:
+        return False  # there is one sentence
     opening.sort(reverse=True)
     starts = (*asking, *opening)
     first = False
@@ -151,10 +136,10 @@ def _index(settings: ComplexitySettings) -> tuple[dict[bytes, list[Phrase]], lis
         needle = b" ".join(wording.split_words(wording.encode(phrase))[0]).rstrip(b" .")
         words = needle.split()
         if UNSPACED.search(phrase):
-            unspaced.append(Phrase(needle, needle, flag, frozenset()))
+            unspaced.append(Phrase(needle, needle, flag, alone=False))
         else:
-            rest = frozenset(words) if len(words) > 1 else frozenset()
-            by_word.setdefault(max(words, key=len), []).append(Phrase(b" " + needle + b" ", needle + b" ", flag, rest))
+            phrase_of = Phrase(b" " + needle + b" ", needle + b" ", flag, len(words) == 1)
+            by_word.setdefault(max(words, key=len), []).append(phrase_of)
     return by_word, unspaced
 
 

@@ -15,7 +15,7 @@ from exporter.errors import RoutingError
 from exporter.record import Complexity, Decision
 from exporter.routing.affinity import Affinity
 from exporter.routing.backend import Backend, Candidate, Plan
-from exporter.routing.choice import NoneAvailableError, Policy, Standing, choose, choose_other
+from exporter.routing.choice import Choice, NoneAvailableError, Policy, Standing, choose, choose_other, is_plain
 from exporter.routing.complexity import Scorer
 from exporter.routing.health import CheckState, Condition, Health
 from exporter.routing.layout import Layout
@@ -26,6 +26,7 @@ from exporter.routing.use import Traffic, Use
 from exporter.settings.routing import UNKNOWN_TIER, RoutingSettings
 
 SHORTEST_RETRY_SECONDS = 1
+USUAL_LIMIT = 1024
 
 
 class RequestFacts(Protocol):
@@ -94,6 +95,7 @@ class Fleet:
         self._backends: dict[str, tuple[Backend, ...]] = {each.name: (_unseen(each),) for each in upstreams}
         self._routers: set[str] = set()
         self._traffic: dict[str, Traffic] = {}
+        self._usual: dict[tuple[object, ...], Choice] = {}
         self.layout: Layout
         """As the upstreams last described themselves."""
         self._lay_out()
@@ -155,11 +157,10 @@ class Fleet:
             request_bytes=asked.request_bytes,
             headers=headers,
         )
-        standings = self._standings(started)
         try:
             if not request.generating:
-                return Plan(choose_other(request, self.layout, standings, self._policy))
-            return self._decide(request, standings, started, seen=seen)
+                return Plan(choose_other(request, self.layout, self._standings(started), self._policy))
+            return self._decide(request, started, seen=seen)
         except NoneAvailableError as none:
             raise NobodyError(self._retry_seconds(started), none.wanted_tier, self._why_nobody(started)) from None
 
@@ -187,10 +188,14 @@ class Fleet:
                 return now if traffic.in_flight else traffic.last_begun_at
         return None
 
-    def _decide(self, request: Request, standings: Mapping[str, Standing], started: float, *, seen: bool) -> Plan:
+    def _decide(self, request: Request, started: float, *, seen: bool) -> Plan:
         level, score = self._assess(request, seen=seen)
-        key = request.conversation if self._affinity is not None else None
-        choice = choose(request, level, self.layout, standings, self._policy, favourite=self._favourite(key))
+        if is_plain(request, self.layout, self._policy):
+            key, choice = None, self._usual_choice(request, level, started)
+        else:
+            key = request.conversation if self._affinity is not None and self.layout.has_peers else None
+            standings = self._standings(started)
+            choice = choose(request, level, self.layout, standings, self._policy, favourite=self._favourite(key))
         candidates = choice.candidates if seen else _as_they_are(choice.candidates)
         decision = Decision(
             reason=choice.reason,
@@ -201,6 +206,16 @@ class Fleet:
             seconds=self._clock() - started,
         )
         return Plan(candidates, decision, key)
+
+    def _usual_choice(self, request: Request, level: Complexity, now: float) -> Choice:
+        """The choice for a plain request, made once for each complexity and as long as everybody is as well as now."""
+        state = level, *[health.condition(now) for health in self._health.values()]
+        choice = self._usual.get(state)
+        if choice is None:
+            choice = choose(request, level, self.layout, self._standings(now), self._policy)
+            if len(self._usual) < USUAL_LIMIT:
+                self._usual[state] = choice
+        return choice
 
     def _assess(self, request: Request, *, seen: bool) -> tuple[Complexity, float | None]:
         """What the client knows goes before what we make out. A body that nobody looked into is a long one."""
@@ -239,6 +254,7 @@ class Fleet:
         self.layout = Layout(backends, doors, self._order, self._tier_of_level)
         self._single = Plan((Candidate(doors[0]),)) if len(doors) == 1 else None
         self._traffic = {each.id: self._traffic.get(each.id) or Traffic() for each in self.layout.members}
+        self._usual.clear()
         self._count_anew()  # a model that has just come would be given everything otherwise
 
     def _door(self, upstream: Upstream) -> Backend:

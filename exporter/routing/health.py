@@ -46,6 +46,8 @@ class Condition(IntEnum):
     UNKNOWN = 1
     DOWN = 2
 
+    __hash__ = int.__hash__  # that of enumerations is a function in Python, and this is a key for every request
+
 
 # `condition` is asked for each upstream and request, and in Python 3.11 `Condition.READY` costs more than all the rest.
 _READY: Final = Condition.READY

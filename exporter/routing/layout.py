@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from exporter.record import Complexity
 from exporter.routing.backend import Backend, Candidate
@@ -34,6 +35,10 @@ class Layout:
     """For each tier that can be wanted, all backends: its own, then those of the next tier in its fallback order..."""
     unchanged: Mapping[str, Candidate] = field(init=False)
     """By backend id: the candidate for a request that goes there as it is."""
+    has_peers: bool = field(init=False)
+    """Whether a tier has several backends, so that it matters how busy each is and what it has cached."""
+    smallest_context: float = field(init=False)
+    """Tokens; infinite where nobody tells."""
     members: tuple[Backend, ...] = field(init=False)
     """Backends and doors, each once."""
 
@@ -50,6 +55,9 @@ class Layout:
         object.__setattr__(self, "lines", {wanted: group(self.backends, self.order, wanted) for wanted in every})
         object.__setattr__(self, "unchanged", {backend.id: Candidate(backend) for backend in members})
         object.__setattr__(self, "members", members)
+        object.__setattr__(self, "has_peers", len(self.backends) > len(tiers))
+        sizes = [backend.context_size for backend in self.backends if backend.context_size is not None]
+        object.__setattr__(self, "smallest_context", min(sizes, default=inf))
 
 
 def group(backends: Sequence[Backend], order: TierOrder, wanted: str) -> Groups:

@@ -24,6 +24,7 @@ _MEDIA = (*IMAGES, *AUDIO)
 
 BYTES_PER_TOKEN = 4
 
+_NO_KINDS: frozenset[str] = frozenset()
 _SEARCHED_MESSAGES = 1024
 _MEDIA_MESSAGES = 64
 _PARTS = 512
@@ -113,8 +114,10 @@ def kinds_of_parts(operation: str, document: Mapping[str, Any]) -> set[str] | fr
     if operation not in _MESSAGES:
         media = any(isinstance(each, dict) and each.get("multimodal_data") for each in _prompts(document)[:_PROMPTS])
         return IMAGES if media else frozenset()
-    kinds: set[str] = set()
     left = _messages(operation, document)[-_MEDIA_MESSAGES:]
+    if all(type(each) is dict and type(each.get("content")) is str for each in left):
+        return _NO_KINDS  # as most are
+    kinds: set[str] = set()
     for _ in range(_PARTS):
         if not left:
             break

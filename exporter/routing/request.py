@@ -29,6 +29,7 @@ GENERATING = frozenset(("chat", "text_completion", "responses", "messages", "inf
 """Operations that generate text; another model can answer them as well."""
 
 _TIER, _COMPLEXITY, _SCORE = b"x-routing-tier", b"x-routing-complexity", b"x-routing-score"
+_PREFIX = b"x-routing-"
 _HEADERS = frozenset((_TIER, _COMPLEXITY, _SCORE))
 _QUOTED_CHARACTERS = 40
 
@@ -45,9 +46,12 @@ class RoutingHeaderError(RoutingError):
         super().__init__(f"{header} is {quoted}; it must be {right}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """What a request asks for. The properties look into its body when they are asked."""
+    """What a request asks for; never changed, and not frozen, because that triples the time that it takes to make one.
+
+    The properties look into its body when they are asked.
+    """
 
     operation: str
     """As in `RequestRecord.operation`."""
@@ -110,8 +114,7 @@ class Request:
             counted = count_bytes(self.operation, self.document)
             most = self.at_most_tokens
             tokens = most if counted is None else min(-(-counted // BYTES_PER_TOKEN), most)
-            object.__setattr__(self, "_prompt_tokens", tokens)
-            return tokens
+            self._prompt_tokens = tokens
         return self._prompt_tokens
 
 
@@ -155,7 +158,7 @@ def _routing_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str]
     """Of a repeated one, the first."""
     found: dict[bytes, str] = {}
     for name, value in headers:
-        if name in _HEADERS and name not in found:
+        if name.startswith(_PREFIX) and name in _HEADERS and name not in found:
             found[name] = str(value.strip(), "latin-1")
     return found
 

@@ -100,9 +100,11 @@ def read(text: str) -> Wording:
 
 def _read(text: str) -> Wording:
     encoded = encode(text)
-    questions = _has_questions(encoded)
-    numbered, bulleted, sentences = _find_lists(encoded)
-    tokens, words = split_words(sentences)
+    questions = encoded.count(b"?") > 1 and _has_questions(encoded)
+    numbered = bulleted = False
+    if b"\n" in encoded or b"2) " in encoded:
+        numbered, bulleted, encoded = _find_lists(encoded)
+    tokens, words = split_words(encoded)
     return Wording(tokens, words, questions, numbered, bulleted)
 
 
@@ -120,8 +122,6 @@ def encode(text: str) -> bytes:
 
 
 def _has_questions(encoded: bytes) -> bool:
-    if encoded.count(b"?") < 2:
-        return False
     while b"??" in encoded:
         encoded = encoded.replace(b"??", b"?")
     return encoded.count(b"?") > 1

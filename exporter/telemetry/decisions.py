@@ -11,7 +11,7 @@ from exporter.record import Complexity, Decision
 from exporter.telemetry import catalog
 from exporter.telemetry.buckets import Buckets
 from exporter.telemetry.guard import OTHER, clean
-from exporter.telemetry.instruments import Counter, Histogram
+from exporter.telemetry.instruments import Counter, CounterSeries, Histogram, HistogramSeries
 
 TIER_LIMIT = 100
 """Tiers that are told apart. They come from the configuration and from quantizations, so there are few; but a router
@@ -31,6 +31,7 @@ class DecisionMetrics:
         self._score = Histogram(catalog.ROUTING_SCORE, buckets.score, wall_clock)
         self._duration = Histogram(catalog.ROUTING_DECISION_DURATION, buckets.decision, wall_clock)
         self._overflow = overflow
+        self._series: dict[tuple[Complexity, str, bool], tuple[CounterSeries, HistogramSeries]] = {}
         self._tiers: dict[str, str] = {}
         """The label of each tier seen so far."""
         for tier in tiers:
@@ -42,12 +43,22 @@ class DecisionMetrics:
 
     def record(self, tier: str, decision: Decision) -> None:
         """Count one decision for a request that went to `tier`."""
-        label = self._tiers.get(tier) or self._admit(tier)
-        complexity = decision.complexity
-        self._decisions.series((complexity, label, _FALLBACK[decision.fallback])).inc()
+        key = decision.complexity, tier, decision.fallback
+        series = self._series.get(key)
+        if series is None:
+            series = self._series_of(*key)
+        count, duration = series
+        count.inc()
+        duration.observe(decision.seconds)
         if decision.score is not None:
-            self._score.series((complexity, label)).observe(decision.score)
-        self._duration.series().observe(decision.seconds)
+            self._score.series((str(decision.complexity), count.labels[1])).observe(decision.score)
+
+    def _series_of(self, complexity: Complexity, tier: str, fallback: bool) -> tuple[CounterSeries, HistogramSeries]:
+        label = self._tiers.get(tier) or self._admit(tier)
+        series = self._decisions.series((str(complexity), label, _FALLBACK[fallback])), self._duration.series()
+        if label != OTHER:  # of these there is no end, and each is counted as an overflow
+            self._series[complexity, tier, fallback] = series
+        return series
 
     def _admit(self, tier: str) -> str:
         if len(self._tiers) < TIER_LIMIT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -61,7 +60,7 @@ def test_identity_and_route() -> None:
 
 def test_the_last_choice_counts_with_its_decision() -> None:
     first = Decision(RoutingReason.COMPLEXITY, Complexity.SIMPLE, 0.5, "fast", fallback=False, seconds=2e-5)
-    second = replace(first, fallback=True)
+    second = first._replace(fallback=True)
     observation = open_request(CHAT)
     observation.route(upstream="a", provider="llama_cpp", tier="fast", decision=first)
     observation.route(upstream="b", provider="llama_cpp", tier="strong", decision=second)

@@ -146,7 +146,7 @@ RECORDS = (
             Attempt("cpu", AttemptResult.UNAVAILABLE, 0.02, 503),
             Attempt("gpu-0", AttemptResult.ANSWERED, 0.01, 200),
         ),
-        decision=replace(DECISION, complexity=Complexity.SIMPLE, score=0.75, wanted_tier="Q8", fallback=True),
+        decision=DECISION._replace(complexity=Complexity.SIMPLE, score=0.75, wanted_tier="Q8", fallback=True),
     ),
     record(
         **NOTHING_KNOWN,

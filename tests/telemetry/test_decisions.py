@@ -1,4 +1,3 @@
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -35,7 +34,7 @@ def overflow(guard: Guard) -> dict[tuple[str, ...], float]:
 
 
 def simple(score: float | None = 0.75) -> Decision:
-    return replace(DECISION, complexity=Complexity.SIMPLE, score=score)
+    return DECISION._replace(complexity=Complexity.SIMPLE, score=score)
 
 
 def test_nothing_is_shown_where_nothing_is_routed() -> None:
@@ -59,7 +58,7 @@ def test_decisions_are_counted_where_the_request_went() -> None:
     metrics = made("Q2", "Q4")
     metrics.record("Q4", DECISION)
     metrics.record("Q4", DECISION)
-    metrics.record("Q2", replace(DECISION, fallback=True, score=8.0, seconds=0.25))
+    metrics.record("Q2", DECISION._replace(fallback=True, score=8.0, seconds=0.25))
     counted = {labels: value for labels, value in counts(metrics).items() if value}
     assert counted == {("COMPLEX", "Q4", "false"): 2, ("COMPLEX", "Q2", "true"): 1}
     assert histogram(metrics, 1) == {("COMPLEX", "Q4"): (2, 14.5), ("COMPLEX", "Q2"): (1, 8.0)}
