@@ -78,33 +78,30 @@ class Scorer:
             return Complexity.SIMPLE
         return Complexity.MODERATE if score < self._complex_from else Complexity.COMPLEX
 
-    def _find(self, tokens: Sequence[bytes], flags: int) -> int:
+    def _find(self, tokens: list[bytes], flags: int) -> int:
         """The flags, and those of the phrases that are there; MULTI_PART, too, where two sentences ask."""
+        if tokens and tokens[-1] == b".":
+            tokens.pop()
         line = b" . " + b" ".join(tokens) + b" "
-        asking: list[bytes] = []
-        opening: list[bytes] = []
+        found: list[Phrase] = []
         for word in self._words.intersection(tokens):
-            for needle, start, each, alone in self._by_word[word]:
-                if alone or needle in line:
-                    flags |= each
-                    if each & REQUEST:
-                        asking.append(start)
-                    if each & OPENING:
-                        opening.append(start)
+            for phrase in self._by_word[word]:
+                if phrase.alone or phrase.needle in line:
+                    flags |= phrase.flags
+                    found.append(phrase)
         if self._unspaced and not line.isascii():
             for needle, _, each, _ in self._unspaced:
                 if needle in line:
                     flags |= each
-        if asking and not flags & MULTI_PART and _asks_twice(line, tuple(asking), opening):
+        if flags & REQUEST and not flags & MULTI_PART and b"." in tokens and _asks_twice(line, found):
             flags |= MULTI_PART
         return flags
 
 
-def _asks_twice(line: bytes, asking: tuple[bytes, ...], opening: list[bytes]) -> bool:
+def _asks_twice(line: bytes, found: Sequence[Phrase]) -> bool:
     """Whether two sentences begin with a phrase that asks, or with others that open a sentence and then such a one."""
-    if line.count(b". ") < 2:
-        return False  # there is one sentence
-    opening.sort(reverse=True)
+    asking = tuple([phrase.start for phrase in found if phrase.flags & REQUEST])
+    opening = sorted((phrase.start for phrase in found if phrase.flags & OPENING), reverse=True)
     starts = (*asking, *opening)
     first = False
     for sentence in line.split(b". "):
