@@ -7,6 +7,7 @@ them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from exporter.record import Decision
 from exporter.routing.upstream import Upstream
@@ -51,8 +52,7 @@ class Candidate:
     """What `model` in the body must become; None: the body stays as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Where a request may be sent, best first, at least one; and why."""
 
     candidates: tuple[Candidate, ...]

@@ -208,7 +208,7 @@ def is_plain(request: Request, layout: Layout, policy: Policy) -> bool:
         and request.tier is None
         and (request.model is None or request.model in policy.aliases)
         and not (request.images or request.audio or request.tools)
-        and request.at_most_tokens < layout.smallest_context
+        and request.request_bytes < layout.smallest_context  # a token takes more than one byte
     )
 
 

@@ -92,6 +92,7 @@ class Fleet:
         self._tier_of_level = _tiers_of_levels(settings)
         self._affinity = Affinity() if settings.affinity else None
         self._health = {upstream.name: Health(upstream.name, checked) for upstream in upstreams}
+        self._healths = tuple(self._health.values())
         self._backends: dict[str, tuple[Backend, ...]] = {each.name: (_unseen(each),) for each in upstreams}
         self._routers: set[str] = set()
         self._traffic: dict[str, Traffic] = {}
@@ -209,7 +210,7 @@ class Fleet:
 
     def _usual_choice(self, request: Request, level: Complexity, now: float) -> Choice:
         """The choice for a plain request, made once for each complexity and as long as everybody is as well as now."""
-        state = level, *[health.condition(now) for health in self._health.values()]
+        state = level, *[health.condition(now) for health in self._healths]
         choice = self._usual.get(state)
         if choice is None:
             choice = choose(request, level, self.layout, self._standings(now), self._policy)

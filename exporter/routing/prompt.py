@@ -115,8 +115,11 @@ def kinds_of_parts(operation: str, document: Mapping[str, Any]) -> set[str] | fr
         media = any(isinstance(each, dict) and each.get("multimodal_data") for each in _prompts(document)[:_PROMPTS])
         return IMAGES if media else frozenset()
     left = _messages(operation, document)[-_MEDIA_MESSAGES:]
-    if all(type(each) is dict and type(each.get("content")) is str for each in left):
-        return _NO_KINDS  # as most are
+    for message in left:
+        if type(message) is not dict or type(message.get("content")) is not str:
+            break
+    else:
+        return _NO_KINDS  # so it is for most: all is text
     kinds: set[str] = set()
     for _ in range(_PARTS):
         if not left:
@@ -136,11 +139,11 @@ def has_tools(operation: str, document: Mapping[str, Any]) -> bool:
     """Whether the model may call some."""
     if operation not in _MESSAGES:
         return False
-    choice = document.get("tool_choice")
-    if choice == "none" or (isinstance(choice, dict) and choice.get("type") == "none"):
-        return False
     tools = document.get("tools") or document.get("functions")
-    return isinstance(tools, list) and bool(tools)
+    if not tools or not isinstance(tools, list):
+        return False
+    choice = document.get("tool_choice")
+    return choice != "none" and not (isinstance(choice, dict) and choice.get("type") == "none")
 
 
 # Completions

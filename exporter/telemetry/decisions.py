@@ -17,6 +17,11 @@ TIER_LIMIT = 100
 """Tiers that are told apart. They come from the configuration and from quantizations, so there are few; but a router
 can change its list of models for ever."""
 
+Key = tuple[Complexity, str, bool]
+"""Complexity, tier, fallback."""
+Opened = tuple[CounterSeries, HistogramSeries, HistogramSeries | None]
+"""What a decision feeds: decisions, time, scores."""
+
 _FALLBACK = {False: "false", True: "true"}
 
 
@@ -31,7 +36,7 @@ class DecisionMetrics:
         self._score = Histogram(catalog.ROUTING_SCORE, buckets.score, wall_clock)
         self._duration = Histogram(catalog.ROUTING_DECISION_DURATION, buckets.decision, wall_clock)
         self._overflow = overflow
-        self._series: dict[tuple[Complexity, str, bool], tuple[CounterSeries, HistogramSeries]] = {}
+        self._series: dict[Key, Opened] = {}
         self._tiers: dict[str, str] = {}
         """The label of each tier seen so far."""
         for tier in tiers:
@@ -47,18 +52,28 @@ class DecisionMetrics:
         series = self._series.get(key)
         if series is None:
             series = self._series_of(*key)
-        count, duration = series
+        count, duration, score = series
         count.inc()
         duration.observe(decision.seconds)
         if decision.score is not None:
-            self._score.series((str(decision.complexity), count.labels[1])).observe(decision.score)
+            if score is None:
+                score = self._open_score(key, series)
+            score.observe(decision.score)
 
-    def _series_of(self, complexity: Complexity, tier: str, fallback: bool) -> tuple[CounterSeries, HistogramSeries]:
+    def _series_of(self, complexity: Complexity, tier: str, fallback: bool) -> Opened:
         label = self._tiers.get(tier) or self._admit(tier)
-        series = self._decisions.series((str(complexity), label, _FALLBACK[fallback])), self._duration.series()
+        series = self._decisions.series((str(complexity), label, _FALLBACK[fallback])), self._duration.series(), None
         if label != OTHER:  # of these there is no end, and each is counted as an overflow
             self._series[complexity, tier, fallback] = series
         return series
+
+    def _open_score(self, key: Key, opened: Opened) -> HistogramSeries:
+        """A score's series is opened by its first value."""
+        complexity, label, _ = opened[0].labels
+        score = self._score.series((complexity, label))
+        if key in self._series:
+            self._series[key] = opened[0], opened[1], score
+        return score
 
     def _admit(self, tier: str) -> str:
         if len(self._tiers) < TIER_LIMIT:
