@@ -58,16 +58,15 @@ class Scorer:
         self._sums = tuple(_sum(settings, flags) for flags in range(SCORED + 1))
         self._by_word, self._unspaced = _index(settings)
         self._words = frozenset(self._by_word)
+        self._shortcuts = {word: _shortcut(phrases) for word, phrases in self._by_word.items()}
 
     def assess(self, text: str) -> Assessment:
         """The score and the level of a message, whatever it holds."""
-        tokens, words, questions, numbered, bulleted = wording.read(text)
-        flags = QUESTIONS if questions else 0
-        if numbered:
-            flags |= MULTI_PART | ENUMERATION
-        elif bulleted:
-            flags |= ENUMERATION
-        flags = self._find(tokens, flags)
+        sentence = wording.split_sentence(text)
+        if sentence is not None:
+            words, flags = len(sentence), self._find_in_sentence(sentence)
+        else:
+            words, flags = self._read(text)
         # Rounded, so that twenty words of 0.05 reach a cut at 1.
         score = round(words * self._word_weight + self._sums[flags & SCORED], 6)
         return Assessment(self.level(score), score)
@@ -77,6 +76,30 @@ class Scorer:
         if score < self._moderate_from:
             return Complexity.SIMPLE
         return Complexity.MODERATE if score < self._complex_from else Complexity.COMPLEX
+
+    def _find_in_sentence(self, words: list[bytes]) -> int:
+        """What `_read` would find, where there is one sentence in ASCII."""
+        flags = 0
+        line = None
+        for word in self._words.intersection(words):
+            alone, longer = self._shortcuts[word]
+            flags |= alone
+            if longer:
+                line = line or b" " + b" ".join(words) + b" "
+                for needle, each in longer:
+                    if needle in line:
+                        flags |= each
+        return flags
+
+    def _read(self, text: str) -> tuple[int, int]:
+        """How many words there are, and what else counts."""
+        tokens, words, questions, numbered, bulleted = wording.read(text)
+        flags = QUESTIONS if questions else 0
+        if numbered:
+            flags |= MULTI_PART | ENUMERATION
+        elif bulleted:
+            flags |= ENUMERATION
+        return words, self._find(tokens, flags)
 
     def _find(self, tokens: list[bytes], flags: int) -> int:
         """The flags, and those of the phrases that are there; MULTI_PART, too, where two sentences ask."""
@@ -96,6 +119,15 @@ class Scorer:
         if flags & REQUEST and not flags & MULTI_PART and b"." in tokens and _asks_twice(line, found):
             flags |= MULTI_PART
         return flags
+
+
+def _shortcut(phrases: Sequence[Phrase]) -> tuple[int, tuple[tuple[bytes, int], ...]]:
+    """What a word stands for by itself, and the longer phrases that it may be part of."""
+    alone = 0
+    for phrase in phrases:
+        if phrase.alone:
+            alone |= phrase.flags
+    return alone, tuple((phrase.needle, phrase.flags) for phrase in phrases if not phrase.alone)
 
 
 def _asks_twice(line: bytes, found: Sequence[Phrase]) -> bool:

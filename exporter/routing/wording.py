@@ -89,6 +89,23 @@ class Wording(NamedTuple):
     """It holds two lines with bullets."""
 
 
+def split_sentence(text: str) -> list[bytes] | None:
+    """The words of a short message that is one plain sentence, as most are; None for others, which `read` reads.
+
+    It gives what `read` would give, at half the cost.
+    """
+    if len(text) > WHOLE_CHARACTERS or not text.isascii() or "\n" in text or "2) " in text or text.count("?") > 1:
+        return None
+    plain = text.encode().translate(TABLE).rstrip(b" .\n")
+    if b"." in plain or b"\n" in plain or (b"'" in plain and _has_quotes(plain)):
+        return None
+    return plain.split()
+
+
+def _has_quotes(plain: bytes) -> bool:
+    return b" '" in plain or b"' " in plain or plain.startswith(b"'") or plain.endswith(b"'")
+
+
 def read(text: str) -> Wording:
     """The wording of a message, whatever it holds."""
     length = len(text)

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from exporter.config import load
 from exporter.errors import ConfigError
 from exporter.record import Complexity
-from exporter.routing.complexity import Assessment, Scorer
+from exporter.routing import wording
+from exporter.routing.complexity import SCORED, Assessment, Scorer
 from exporter.routing.wording import HEAD_CHARACTERS, TAIL_CHARACTERS, WHOLE_CHARACTERS
 from exporter.settings.complexity import ComplexitySettings
 
@@ -449,3 +450,44 @@ def test_the_documentation_shows_these_examples() -> None:
     assert [(text.removeprefix("| ").replace(" ⏎ ", "\n"), float(score)) for text, _, score, _ in shown] == [
         (text, score) for text, score, _ in EXAMPLES
     ]
+
+
+PIECES = st.sampled_from(
+    (
+        *("what is", "explain", "analyze", "list", "why", "if", "please", "and then", "step by step", "don't", "tuple"),
+        *(
+            "'quoted'",
+            "1) ",
+            "2) ",
+            "- ",
+            ". ",
+            "? ",
+            "?",
+            "...",
+            "\n",
+            "\n\n",
+            ", ",
+            ": ",
+            "; ",
+            " ",
+            "3.5",
+            "é",
+            "。",
+        ),
+    )
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(PIECES, max_size=12).map(" ".join) | st.lists(PIECES, max_size=12).map("".join))
+def test_the_short_way_leads_where_the_long_one_does(text: str) -> None:
+    short = wording.split_sentence(text)
+    if short is not None:
+        words, flags = SCORER._read(text)
+        assert (len(short), SCORER._find_in_sentence(short)) == (words, flags)
+        assert SCORER._sums[SCORER._find_in_sentence(short) & SCORED] == SCORER._sums[flags & SCORED]
+
+
+@pytest.mark.parametrize("text", [text for text, _, _ in EXAMPLES if text.count("?") < 2 and "." not in text[:-1]])
+def test_most_go_the_short_way(text: str) -> None:
+    assert (wording.split_sentence(text) is None) == ("\n" in text or "'" in text)
