@@ -36,6 +36,25 @@ _NUMBERS = 256
 _COUNTED_VALUES = 5_000
 
 
+def find_plain_text(operation: str, document: Mapping[str, Any]) -> str | None:
+    """The last message of the user, where all that there is is text, as in most chats; None for others.
+
+    One walk instead of those of `find_text`, `kinds_of_parts` and `has_tools`, which say the same for these.
+    """
+    messages = document.get("messages")
+    if operation != "chat" or type(messages) is not list or len(messages) > _MEDIA_MESSAGES:
+        return None
+    if "tools" in document or "functions" in document:
+        return None
+    text = None
+    for message in messages:
+        if type(message) is not dict or type(content := message.get("content")) is not str:
+            return None
+        if message.get("role") == "user":
+            text = content
+    return text
+
+
 def find_text(operation: str, document: Mapping[str, Any]) -> str:
     """The last message of the user; the longest prompt; empty when there is none."""
     if operation in _MESSAGES:

@@ -19,6 +19,7 @@ from exporter.routing.prompt import (
     BYTES_PER_TOKEN,
     IMAGES,
     count_bytes,
+    find_plain_text,
     find_text,
     has_tools,
     hash_beginning,
@@ -31,6 +32,7 @@ GENERATING = frozenset(("chat", "text_completion", "responses", "messages", "inf
 _TIER, _COMPLEXITY, _SCORE = b"x-routing-tier", b"x-routing-complexity", b"x-routing-score"
 _PREFIX = b"x-routing-"
 _HEADERS = frozenset((_TIER, _COMPLEXITY, _SCORE))
+_NOTHING: dict[bytes, str] = {}
 _QUOTED_CHARACTERS = 40
 
 _BYTES_PER_NUMBER = 2
@@ -75,6 +77,8 @@ class Request:
     """Size of the body."""
     document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The body; empty when it could not be read."""
+    _text: str | None = field(default=None, repr=False, compare=False)
+    """When it is known already."""
     _prompt_tokens: int | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -88,7 +92,7 @@ class Request:
 
         Of a message in parts, its texts, a line each. Results of tools are not the user's words, whatever their role.
         """
-        return find_text(self.operation, self.document)
+        return find_text(self.operation, self.document) if self._text is None else self._text
 
     @property
     def conversation(self) -> int | None:
@@ -132,14 +136,21 @@ def read_request(
     Complexity, score, images, audio and tools are read where text is to be generated, the tier always. Raises
     RoutingHeaderError.
     """
-    said = _routing_headers(headers)
-    generating = operation in GENERATING
+    said = _NOTHING
+    for name, _ in headers:
+        if name.startswith(_PREFIX):
+            said = _routing_headers(headers)
+            break
     body = document if document is not None else {}
+    asked_for = (public_name(model) or None) if model else None
+    if not said and (text := find_plain_text(operation, body)) is not None:
+        return Request(operation, inference, asked_for, request_bytes=request_bytes, document=body, _text=text)
+    generating = operation in GENERATING
     kinds = kinds_of_parts(operation, body) if generating else frozenset()
     return Request(
         operation=operation,
         inference=inference,
-        model=(public_name(model) or None) if model else None,
+        model=asked_for,
         tier=said.get(_TIER) or None,
         complexity=_read_complexity(said) if generating else None,
         score=_read_score(said) if generating else None,

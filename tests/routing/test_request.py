@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import RoutingError
 from exporter.record import Complexity
+from exporter.routing import prompt
 from exporter.routing.request import Request, RoutingHeaderError, read_request
 from tests.fakes.captures import golden
 
@@ -468,3 +469,25 @@ def test_depth_does_no_harm(operation: str, key: str) -> None:
 
 def test_what_was_said_is_not_shown_by_accident() -> None:
     assert "tier?" not in repr(read("chat", {"messages": QUESTION}))
+
+
+ROLES = st.sampled_from(["user", "assistant", "system", "tool", None, 7])
+CONTENTS = st.sampled_from(
+    ["", "hello", "what is it", None, 7, [{"type": "text", "text": "hi"}], [{"type": "image_url"}]]
+)
+MESSAGES = st.lists(st.fixed_dictionaries({"role": ROLES, "content": CONTENTS}) | st.none(), max_size=6)
+
+
+@given(MESSAGES, st.sampled_from([{}, {"tools": []}, {"tools": [{}]}, {"functions": [{}]}, {"tool_choice": "none"}]))
+def test_the_short_way_leads_where_the_long_one_does(messages: list[Any], more: dict[str, Any]) -> None:
+    document = {"messages": messages, **more}
+    text = prompt.find_plain_text("chat", document)
+    if text is not None:
+        assert text == prompt.find_text("chat", document)
+        assert not prompt.kinds_of_parts("chat", document)
+        assert not prompt.has_tools("chat", document)
+
+
+def test_a_plain_chat_goes_the_short_way() -> None:
+    document = {"messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]}
+    assert prompt.find_plain_text("chat", document) == "hello"
