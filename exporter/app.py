@@ -147,7 +147,7 @@ class _Sidecar:
                         str(each.url),
                         self.polls,
                         interval_seconds=self.settings.routing.health_interval_seconds,
-                        is_working=partial(self.is_working, each.name),
+                        is_working=partial(self.active.is_working, each.name),
                         api_key=each.api_key,
                     )
                 yield LlamaServerCollector(
@@ -225,10 +225,6 @@ class _Sidecar:
     def configured_models(self) -> dict[str, int]:
         """Models by tier: those that an upstream lists, and one for an upstream that has not been heard of yet."""
         return Counter(backend.tier for backend in self.fleet.layout.backends)
-
-    def is_working(self, upstream: str) -> bool:
-        """Whether an upstream runs a model for a client now."""
-        return any(each.upstream == upstream and each.inference for each in self.active)
 
     def last_request_at(self, upstream: str) -> float | None:
         """Monotonic time at which an upstream last worked for a client."""

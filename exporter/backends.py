@@ -13,10 +13,9 @@ from exporter.routing.tiers import tier_of
 from exporter.routing.upstream import Upstream
 from exporter.settings import UpstreamSettings
 from exporter.settings.routing import UNKNOWN_TIER
-from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState
+from exporter.system.snapshot import ANSWERING, LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState
 
 CHECKS = {ServerState.READY: CheckState.UP, ServerState.LOADING: CheckState.LOADING}
-LOADED = frozenset((ModelState.LOADED, ModelState.SLEEPING))
 
 
 def make_upstream(settings: UpstreamSettings) -> Upstream:
@@ -67,6 +66,6 @@ def _backend(upstream: Upstream, model: ModelSnapshot, *, several: bool) -> Back
         vision=model.vision,
         audio=model.audio,
         tools=model.tools,
-        loaded=model.state in LOADED or not several,
+        loaded=model.state in ANSWERING or not several,
         asleep=model.state is ModelState.SLEEPING,
     )

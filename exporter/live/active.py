@@ -40,6 +40,8 @@ class ActiveRequests:
     def last_active(self, upstream: str, now: float) -> float | None:
         """Monotonic time at which the upstream last ran a model for a client; `now` while it does, None when it never
         did."""
-        if any(each.upstream == upstream and each.inference for each in self._observations):
-            return now
-        return self._last_end.get(upstream)
+        return now if self.is_working(upstream) else self._last_end.get(upstream)
+
+    def is_working(self, upstream: str) -> bool:
+        """Whether the upstream runs a model for a client now."""
+        return any(each.upstream == upstream and each.inference for each in self._observations)

@@ -132,9 +132,7 @@ def choose_other(
 
     def place(backend: Backend) -> tuple[int, float]:
         standing = standings[backend.id]
-        slots = (backend.slots or ASSUMED_SLOTS) * backend.upstream.weight
-        load = standing.in_flight / slots if serving and request.inference else 0.0
-        return standing.condition, load
+        return standing.condition, _load(backend, standing.in_flight) if serving and request.inference else 0.0
 
     able = sorted((each for each in pool if _is_able(each, standings, policy, serving)), key=place)
     if not able:
@@ -148,16 +146,20 @@ def _place(backend: Backend, standing: Standing, favourite: Callable[[str], str 
     """Among the backends of a tier: who is well and awake, has a free slot, has the conversation, has the least to do,
     and has had the least to do."""
     condition, in_flight, begun = standing
-    slots, weight = backend.slots or ASSUMED_SLOTS, backend.upstream.weight
-    is_full = in_flight >= slots
+    is_full = in_flight >= (backend.slots or ASSUMED_SLOTS)
     return (
         condition,
         backend.asleep or not backend.loaded,
         is_full,
         is_full or favourite(backend.tier) != backend.id,
-        in_flight / (slots * weight),
-        begun / weight,
+        _load(backend, in_flight),
+        begun / backend.upstream.weight,
     )
+
+
+def _load(backend: Backend, in_flight: int) -> float:
+    """Requests in flight, for what it can take of them."""
+    return in_flight / ((backend.slots or ASSUMED_SLOTS) * backend.upstream.weight)
 
 
 def _serving(request: Request, layout: Layout, policy: Policy) -> tuple[Backend, ...]:

@@ -122,8 +122,7 @@ class Fleet:
 
     def out_of_rotation(self) -> frozenset[str]:
         """Upstreams that get no requests now, by what checks and requests have shown."""
-        now = self._clock()
-        return frozenset(name for name, each in self._health.items() if each.condition(now) is Condition.DOWN)
+        return frozenset(self._down(self._clock()))
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -278,7 +277,7 @@ class Fleet:
 
     def _why_nobody(self, now: float) -> str:
         """Names upstreams, never addresses."""
-        down = [name for name, health in self._health.items() if health.condition(now) is Condition.DOWN]
+        down = self._down(now)
         if len(down) == len(self._health):
             return f"no upstream is available: {', '.join(down)} cannot be reached, or are not ready"
         if not any(backend.loaded for backend in self.layout.backends):
@@ -286,6 +285,10 @@ class Fleet:
         return "no upstream that may answer this request is available" + (
             f"; not ready: {', '.join(down)}" if down else ""
         )
+
+    def _down(self, now: float) -> list[str]:
+        """In configured order."""
+        return [name for name, health in self._health.items() if health.condition(now) is Condition.DOWN]
 
     def _retry_seconds(self, now: float) -> int:
         times = [health.retry_at(now) for health in self._health.values()]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from exporter.system.answers import Endpoints
 from exporter.system.model_facts import ListedModel, Props, describe, parse_models, parse_props
 from exporter.system.model_watch import HARMLESS_METRICS_BUILD, ModelWatch, Terms
-from exporter.system.snapshot import ModelSnapshot, ModelState
+from exporter.system.snapshot import ANSWERING, ModelSnapshot, ModelState
 
 PROPS_SECONDS = 60.0
 """How long a model's `/props` is believed where it cannot say that the model sleeps."""
@@ -33,7 +33,7 @@ class RouterModel:
         self, now: float, listed: ListedModel, last_activity: float | None, *, ask_idle: bool
     ) -> ModelSnapshot | None:
         """Its state now. Raises NoConnectionError."""
-        if listed.state not in {ModelState.LOADED, ModelState.SLEEPING}:
+        if listed.state not in ANSWERING:
             self._watch = ModelWatch(self._endpoints, self._id)
             self._props, self._props_at = None, None
             return self._described(listed, listed.state)

@@ -149,6 +149,10 @@ class ModelState(StrEnum):
     FAILED = "failed"
 
 
+ANSWERING = frozenset((ModelState.LOADED, ModelState.SLEEPING))
+"""States in which a model answers without being loaded first."""
+
+
 @dataclass(frozen=True, slots=True)
 class SlotSnapshot:
     """One slot of one model, from `/slots`."""

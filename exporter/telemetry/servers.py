@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 
-from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState
+from exporter.system.snapshot import ANSWERING, LlamaServerSnapshot, ModelSnapshot, ModelState
 from exporter.telemetry import catalog
 from exporter.telemetry.guard import clean
 from exporter.telemetry.sampled import Row, Sampled
 
 Servers = Collection[LlamaServerSnapshot]
-ANSWERING = frozenset({ModelState.LOADED, ModelState.SLEEPING})
 
 
 def server_families(
