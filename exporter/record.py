@@ -13,7 +13,13 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Outcome(StrEnum):
+class Word(StrEnum):
+    """One of a few words, as records hold them."""
+
+    __hash__ = str.__hash__  # that of enumerations is a function in Python, and these are keys for every request
+
+
+class Outcome(Word):
     """What became of a request. The first that applies, from the client's point of view."""
 
     COMPLETED = "completed"
@@ -30,7 +36,7 @@ class Outcome(StrEnum):
     """The sidecar itself refused the request (keys, limits, shutdown); no upstream saw it."""
 
 
-class AttemptResult(StrEnum):
+class AttemptResult(Word):
     """How one try to have an upstream answer ended."""
 
     ANSWERED = "answered"
@@ -53,17 +59,15 @@ class AttemptResult(StrEnum):
     """The client left, or the sidecar was stopped, while the upstream was still being waited for."""
 
 
-class Complexity(StrEnum):
+class Complexity(Word):
     """How complex a request is taken to be."""
 
     SIMPLE = "SIMPLE"
     MODERATE = "MODERATE"
     COMPLEX = "COMPLEX"
 
-    __hash__ = str.__hash__  # that of enumerations is a function in Python, and this is a key for every request
 
-
-class RoutingReason(StrEnum):
+class RoutingReason(Word):
     """What decided on the tier of a request. The first that applies."""
 
     TIER = "tier"
@@ -74,7 +78,7 @@ class RoutingReason(StrEnum):
     """The client left it to the sidecar."""
 
 
-class TokenSource(StrEnum):
+class TokenSource(Word):
     """Where the token counts of a record come from, best first."""
 
     SERVER = "server"

@@ -1,95 +1,69 @@
 """How complex a request is, told from the text of its last user message: a score, and the level that it stands for.
 
-`choice` asks. docs/routing.md describes the rules. Phrases are looked up by words first, in one step for all lists, and
-only those that may be there are searched for.
+`fleet` asks. docs/routing.md describes the rules.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 
 from exporter.record import Complexity
 from exporter.routing import wording
+from exporter.routing.phrases import Phrase, Phrases, line
 from exporter.settings.complexity import ComplexitySettings
 
 # What a message holds, as bits: a sum of weights is then a look into a table.
-SIMPLE, MODERATE, COMPLEX, MULTI_PART, QUESTIONS, CONDITIONAL, REASONING, ENUMERATION, OPENING = (
-    1 << bit for bit in range(9)
-)
-SCORED = OPENING - 1
+WIDTH = 8
+SIMPLE, MODERATE, COMPLEX, MULTI_PART, QUESTIONS, CONDITIONAL, REASONING, ENUMERATION = (1 << bit for bit in range(WIDTH))
 PATTERNS = SIMPLE | MODERATE | COMPLEX
 REQUEST = MODERATE | COMPLEX | ENUMERATION
 """A sentence that begins with such a phrase asks for something."""
+
+NANO = 1_000_000_000
+"""Added up are billionths, as whole numbers: twenty words of 0.05 must reach a cut at 1, and to round a sum of fractions
+costs more than all the rest of a score."""
 
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 """Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
-
-class Assessment(NamedTuple):
-    """What a message is taken to be."""
-
-    level: Complexity
-    score: float
-
-
-class Phrase(NamedTuple):
-    """What is looked for."""
-
-    needle: bytes
-    """As it stands in the words of a message, joined by spaces; with a space at either end."""
-    start: bytes
-    """The same at the beginning of a sentence."""
-    flags: int
-    alone: bool
-    """It is a single word."""
+# For every request, and in Python 3.11 `Complexity.SIMPLE` takes a function call.
+_SIMPLE, _MODERATE, _COMPLEX = Complexity
 
 
 class Scorer:
     """Assesses messages. Pure; made once."""
 
     def __init__(self, settings: ComplexitySettings) -> None:
-        self._word_weight = settings.word_weight
+        self._word_weight = _nano(settings.word_weight)
         self._moderate_from = settings.moderate_from
         self._complex_from = settings.complex_from
-        self._sums = tuple(_sum(settings, flags) for flags in range(SCORED + 1))
-        self._by_word, self._unspaced = _index(settings)
-        self._words = frozenset(self._by_word)
-        self._shortcuts = {word: _shortcut(phrases) for word, phrases in self._by_word.items()}
+        self._sums = tuple(_nano(_sum(settings, flags)) for flags in range(1 << WIDTH))
+        listed = _listed(settings)
+        spaced = [Phrase(_words(each), flags) for each, flags in listed.items() if not UNSPACED.search(each)]
+        self._phrases = Phrases(spaced, WIDTH)
+        self._unspaced = [(b" ".join(_words(each)), flags) for each, flags in listed.items() if UNSPACED.search(each)]
+        self._asking = _starts(phrase.words for phrase in spaced if phrase.flags & REQUEST)
+        self._opening = _starts(map(_words, settings.opening_phrases))
 
-    def assess(self, text: str) -> Assessment:
-        """The score and the level of a message, whatever it holds."""
+    def score(self, text: str) -> float:
+        """The score of a message, whatever it holds."""
         sentence = wording.split_sentence(text)
         if sentence is not None:
-            words, flags = len(sentence), self._find_in_sentence(sentence)
+            words, flags = len(sentence), self._phrases.find(sentence)
         else:
             words, flags = self._read(text)
-        # Rounded, so that twenty words of 0.05 reach a cut at 1.
-        score = round(words * self._word_weight + self._sums[flags & SCORED], 6)
-        return Assessment(self.level(score), score)
+        return (words * self._word_weight + self._sums[flags]) / NANO
 
     def level(self, score: float) -> Complexity:
         """The level that a score stands for."""
         if score < self._moderate_from:
-            return Complexity.SIMPLE
-        return Complexity.MODERATE if score < self._complex_from else Complexity.COMPLEX
-
-    def _find_in_sentence(self, words: list[bytes]) -> int:
-        """What `_read` would find, where there is one sentence in ASCII."""
-        flags = 0
-        line = None
-        for word in self._words.intersection(words):
-            alone, longer = self._shortcuts[word]
-            flags |= alone
-            if longer:
-                line = line or b" " + b" ".join(words) + b" "
-                for needle, each in longer:
-                    if needle in line:
-                        flags |= each
-        return flags
+            return _SIMPLE
+        return _MODERATE if score < self._complex_from else _COMPLEX
 
     def _read(self, text: str) -> tuple[int, int]:
         """How many words there are, and what else counts."""
@@ -105,75 +79,52 @@ class Scorer:
         """The flags, and those of the phrases that are there; MULTI_PART, too, where two sentences ask."""
         if tokens and tokens[-1] == b".":
             tokens.pop()
-        line = b" . " + b" ".join(tokens) + b" "
-        found: list[Phrase] = []
-        for word in self._words.intersection(tokens):
-            for phrase in self._by_word[word]:
-                if phrase.alone or phrase.needle in line:
-                    flags |= phrase.flags
-                    found.append(phrase)
-        if self._unspaced and not line.isascii():
-            for needle, _, each, _ in self._unspaced:
-                if needle in line:
-                    flags |= each
-        if flags & REQUEST and not flags & MULTI_PART and b"." in tokens and _asks_twice(line, found):
+        flags |= self._phrases.find(tokens)
+        if self._unspaced:
+            text = line(tokens)
+            flags = reduce(or_, (each for needle, each in self._unspaced if needle in text), flags)
+        if flags & REQUEST and not flags & MULTI_PART and b"." in tokens and self._asks_twice(tokens):
             flags |= MULTI_PART
         return flags
 
+    def _asks_twice(self, tokens: list[bytes]) -> bool:
+        """Whether two sentences begin with a phrase that asks, or with others that open a sentence and then such a one."""
+        asking = filter(self._asks, line(tokens)[1:].split(b". "))
+        return next(asking, None) is not None and next(asking, None) is not None
 
-def _shortcut(phrases: Sequence[Phrase]) -> tuple[int, tuple[tuple[bytes, int], ...]]:
-    """What a word stands for by itself, and the longer phrases that it may be part of."""
-    alone = 0
-    for phrase in phrases:
-        if phrase.alone:
-            alone |= phrase.flags
-    return alone, tuple((phrase.needle, phrase.flags) for phrase in phrases if not phrase.alone)
-
-
-def _asks_twice(line: bytes, found: Sequence[Phrase]) -> bool:
-    """Whether two sentences begin with a phrase that asks, or with others that open a sentence and then such a one."""
-    asking = tuple([phrase.start for phrase in found if phrase.flags & REQUEST])
-    opening = sorted((phrase.start for phrase in found if phrase.flags & OPENING), reverse=True)
-    starts = (*asking, *opening)
-    first = False
-    for sentence in line.split(b". "):
-        if sentence.startswith(starts) and _without(opening, sentence).startswith(asking):
-            if first:
-                return True
-            first = True
-    return False
+    def _asks(self, sentence: bytes) -> bool:
+        for _ in range(2):  # "now please"
+            for opening in self._opening.get(_first(sentence), ()):
+                if sentence.startswith(opening):
+                    sentence = sentence[len(opening) :]
+                    break
+        return sentence.startswith(self._asking.get(_first(sentence), ()))
 
 
-def _without(opening: Iterable[bytes], sentence: bytes) -> bytes:
-    for _ in range(2):  # "now please"
-        for opener in opening:
-            if sentence.startswith(opener):
-                sentence = sentence[len(opener) :]
-                break
-    return sentence
+def _nano(weight: float) -> int:
+    return round(weight * NANO)
 
 
-def _index(settings: ComplexitySettings) -> tuple[dict[bytes, list[Phrase]], list[Phrase]]:
-    """The phrases by the word, their longest, that says they may be there; and those of scripts without spaces."""
-    flags: dict[str, int] = {}
-    for flag, phrases in _phrases(settings):
-        for phrase in phrases:
-            flags[phrase] = flags.get(phrase, 0) | flag
-    by_word: dict[bytes, list[Phrase]] = {}
-    unspaced = []
-    for phrase, flag in flags.items():
-        needle = b" ".join(wording.split_words(wording.encode(phrase))[0]).rstrip(b" .")
-        words = needle.split()
-        if UNSPACED.search(phrase):
-            unspaced.append(Phrase(needle, needle, flag, alone=False))
-        else:
-            phrase_of = Phrase(b" " + needle + b" ", needle + b" ", flag, len(words) == 1)
-            by_word.setdefault(max(words, key=len), []).append(phrase_of)
-    return by_word, unspaced
+def _first(sentence: bytes) -> bytes:
+    return sentence.partition(b" ")[0]
 
 
-def _phrases(settings: ComplexitySettings) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    return (
+def _starts(phrases: Iterable[tuple[bytes, ...]]) -> dict[bytes, tuple[bytes, ...]]:
+    """How sentences begin, by the first word; longer ones first."""
+    starts: dict[bytes, tuple[bytes, ...]] = {}
+    for words in sorted(phrases, key=len, reverse=True):
+        starts[words[0]] = (*starts.get(words[0], ()), b" ".join(words) + b" ")
+    return starts
+
+
+def _words(phrase: str) -> tuple[bytes, ...]:
+    """As they are found in messages."""
+    return tuple(b" ".join(wording.split_words(wording.encode(phrase))[0]).rstrip(b" .").split())
+
+
+def _listed(settings: ComplexitySettings) -> dict[str, int]:
+    """All phrases that score, and what each says of a message."""
+    lists = (
         (SIMPLE, settings.simple_phrases),
         (MODERATE, settings.moderate_phrases),
         (COMPLEX, settings.complex_phrases),
@@ -181,8 +132,12 @@ def _phrases(settings: ComplexitySettings) -> tuple[tuple[int, tuple[str, ...]],
         (CONDITIONAL, settings.conditional_phrases),
         (REASONING, settings.reasoning_phrases),
         (ENUMERATION, settings.enumeration_phrases),
-        (OPENING, settings.opening_phrases),
     )
+    listed: dict[str, int] = {}
+    for flag, phrases in lists:
+        for phrase in phrases:
+            listed[phrase] = listed.get(phrase, 0) | flag
+    return listed
 
 
 def _sum(settings: ComplexitySettings, flags: int) -> float:

@@ -222,12 +222,11 @@ class Fleet:
         score = request.score
         if request.complexity is not None:
             return request.complexity, score
-        if score is not None:
-            return self._scorer.level(score), score
-        if not seen:
-            return Complexity.COMPLEX, None
-        assessment = self._scorer.assess(request.text)
-        return assessment.level, assessment.score
+        if score is None:
+            if not seen:
+                return Complexity.COMPLEX, None
+            score = self._scorer.score(request.text)
+        return self._scorer.level(score), score
 
     def _favourite(self, key: int | None) -> Callable[[str], str | None]:
         affinity = self._affinity

@@ -30,7 +30,6 @@ GENERATING = frozenset(("chat", "text_completion", "responses", "messages", "inf
 """Operations that generate text; another model can answer them as well."""
 
 _TIER, _COMPLEXITY, _SCORE = b"x-routing-tier", b"x-routing-complexity", b"x-routing-score"
-_PREFIX = b"x-routing-"
 _HEADERS = frozenset((_TIER, _COMPLEXITY, _SCORE))
 _NOTHING: dict[bytes, str] = {}
 _QUOTED_CHARACTERS = 40
@@ -138,7 +137,7 @@ def read_request(
     """
     said = _NOTHING
     for name, _ in headers:
-        if name.startswith(_PREFIX):
+        if name in _HEADERS:
             said = _routing_headers(headers)
             break
     body = document if document is not None else {}
@@ -169,7 +168,7 @@ def _routing_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str]
     """Of a repeated one, the first."""
     found: dict[bytes, str] = {}
     for name, value in headers:
-        if name.startswith(_PREFIX) and name in _HEADERS and name not in found:
+        if name in _HEADERS and name not in found:
             found[name] = str(value.strip(), "latin-1")
     return found
 

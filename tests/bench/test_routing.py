@@ -21,7 +21,7 @@ def sample(cpu: float, answers: float, errors: int = 0) -> Sample:
 
 def test_there_is_a_question_for_each_tier() -> None:
     scorer = Scorer(ComplexitySettings())
-    assert [scorer.assess(text).level for text in MESSAGES] == list(Complexity)
+    assert [scorer.level(scorer.score(text)) for text in MESSAGES] == list(Complexity)
     assert all(18 <= len(text.split()) <= 22 for text in MESSAGES)
 
 

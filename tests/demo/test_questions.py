@@ -18,7 +18,8 @@ QUESTIONS = {
     ("level", "question"), [(level, question) for level, asked in QUESTIONS.items() for question in asked]
 )
 def test_the_router_takes_each_question_for_what_it_is(level: Complexity, question: str) -> None:
-    assert Scorer(ComplexitySettings()).assess(question).level is level
+    scorer = Scorer(ComplexitySettings())
+    assert scorer.level(scorer.score(question)) is level
 
 
 def test_no_question_is_asked_twice() -> None:
