@@ -199,21 +199,6 @@ def _of_tier(request: Request, layout: Layout, serving: Sequence[Backend]) -> Se
     return preferred if any(_fits(request, each) for each in preferred) else layout.backends
 
 
-def is_plain(request: Request, layout: Layout, policy: Policy) -> bool:
-    """Whether nothing but its complexity, and who is well, decides where a request goes.
-
-    So it is for most: it names no tier and no model, needs nothing special, has room everywhere, and no tier has two
-    servers to choose from.
-    """
-    return (
-        not layout.has_peers
-        and request.tier is None
-        and (request.model is None or request.model in policy.aliases)
-        and not (request.images or request.audio or request.tools)
-        and request.request_bytes < layout.smallest_context  # a token takes more than one byte
-    )
-
-
 def _fitting(request: Request, pool: Sequence[Backend]) -> Sequence[Backend]:
     """Those that can take what the request holds; all, when nobody can, and the server shall say so."""
     longest = request.at_most_tokens

@@ -15,18 +15,18 @@ from exporter.errors import RoutingError
 from exporter.record import Complexity, Decision
 from exporter.routing.affinity import Affinity
 from exporter.routing.backend import Backend, Candidate, Plan
-from exporter.routing.choice import Choice, NoneAvailableError, Policy, Standing, choose, choose_other, is_plain
+from exporter.routing.choice import Choice, NoneAvailableError, Policy, Standing, choose, choose_other
 from exporter.routing.complexity import Scorer
 from exporter.routing.health import CheckState, Condition, Health
 from exporter.routing.layout import Layout
-from exporter.routing.request import Request, read_request
+from exporter.routing.prompt import find_plain_text
+from exporter.routing.request import Request, has_routing_headers, read_request
 from exporter.routing.tiers import TierOrder
 from exporter.routing.upstream import Upstream
 from exporter.routing.use import Traffic, Use
 from exporter.settings.routing import UNKNOWN_TIER, RoutingSettings
 
 SHORTEST_RETRY_SECONDS = 1
-USUAL_LIMIT = 1024
 
 
 class RequestFacts(Protocol):
@@ -91,12 +91,14 @@ class Fleet:
         self._order = TierOrder(settings.tiers)
         self._tier_of_level = _tiers_of_levels(settings)
         self._affinity = Affinity() if settings.affinity else None
-        self._health = {upstream.name: Health(upstream.name, checked) for upstream in upstreams}
-        self._healths = tuple(self._health.values())
+        self._usual: dict[Complexity, Choice] = {}
+        """Choices for plain requests, as long as everybody is as well as when they were made..."""
+        self._usual_until = math.inf
+        """... and not beyond this time."""
+        self._health = {each.name: Health(each.name, checked, self._usual.clear) for each in upstreams}
         self._backends: dict[str, tuple[Backend, ...]] = {each.name: (_unseen(each),) for each in upstreams}
         self._routers: set[str] = set()
         self._traffic: dict[str, Traffic] = {}
-        self._usual: dict[tuple[object, ...], Choice] = {}
         self.layout: Layout
         """As the upstreams last described themselves."""
         self._lay_out()
@@ -149,15 +151,18 @@ class Fleet:
         if self._single is not None and not self._leaves_choice(asked):
             return self._plan_single(asked, self._single)
         started = self._clock()
-        request = read_request(
-            operation=asked.operation,
-            inference=asked.inference,
-            model=asked.requested_model,
-            document=asked.request_json,
-            request_bytes=asked.request_bytes,
-            headers=headers,
-        )
         try:
+            text = self._plain_text(asked, headers) if seen else None
+            if text is not None:
+                return self._plan_plain(text, started)
+            request = read_request(
+                operation=asked.operation,
+                inference=asked.inference,
+                model=asked.requested_model,
+                document=asked.request_json,
+                request_bytes=asked.request_bytes,
+                headers=headers,
+            )
             if not request.generating:
                 return Plan(choose_other(request, self.layout, self._standings(started), self._policy))
             return self._decide(request, started, seen=seen)
@@ -188,14 +193,42 @@ class Fleet:
                 return now if traffic.in_flight else traffic.last_begun_at
         return None
 
+    def _plain_text(self, asked: RequestFacts, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+        """The words of the user, where nothing but their complexity, and who is well, decides where a request goes.
+
+        So it is for most: it names no tier and no model, needs nothing special, has room everywhere, and no tier has
+        two servers to choose from.
+        """
+        layout, model = self.layout, asked.requested_model
+        if layout.has_peers or (model is not None and model not in self._policy.aliases):
+            return None
+        if asked.request_bytes >= layout.smallest_context or has_routing_headers(headers):
+            return None  # a token takes more than one byte
+        return find_plain_text(asked.operation, asked.request_json)
+
+    def _plan_plain(self, text: str, started: float) -> Plan:
+        """What `_decide` would say, from a choice that is made once and for all who are as complex."""
+        score = self._scorer.score(text)
+        level = self._scorer.level(score)
+        choice = self._usual.get(level) if started < self._usual_until else None
+        if choice is None:
+            choice = self._choose_usual(level, started)
+        candidates, reason, wanted_tier, fallback = choice
+        return Plan(candidates, Decision(reason, level, score, wanted_tier, fallback, self._clock() - started))
+
+    def _choose_usual(self, level: Complexity, now: float) -> Choice:
+        if now >= self._usual_until:
+            self._usual.clear()
+        choice = choose(Request("chat"), level, self.layout, self._standings(now), self._policy)
+        self._usual[level] = choice
+        self._usual_until = min(health.next_change(now) for health in self._health.values())
+        return choice
+
     def _decide(self, request: Request, started: float, *, seen: bool) -> Plan:
         level, score = self._assess(request, seen=seen)
-        if is_plain(request, self.layout, self._policy):
-            key, choice = None, self._usual_choice(request, level, started)
-        else:
-            key = request.conversation if self._affinity is not None and self.layout.has_peers else None
-            standings = self._standings(started)
-            choice = choose(request, level, self.layout, standings, self._policy, favourite=self._favourite(key))
+        key = request.conversation if self._affinity is not None and self.layout.has_peers else None
+        standings = self._standings(started)
+        choice = choose(request, level, self.layout, standings, self._policy, favourite=self._favourite(key))
         candidates = choice.candidates if seen else _as_they_are(choice.candidates)
         decision = Decision(
             reason=choice.reason,
@@ -206,16 +239,6 @@ class Fleet:
             seconds=self._clock() - started,
         )
         return Plan(candidates, decision, key)
-
-    def _usual_choice(self, request: Request, level: Complexity, now: float) -> Choice:
-        """The choice for a plain request, made once for each complexity and as long as everybody is as well as now."""
-        state = level, *[health.condition(now) for health in self._healths]
-        choice = self._usual.get(state)
-        if choice is None:
-            choice = choose(request, level, self.layout, self._standings(now), self._policy)
-            if len(self._usual) < USUAL_LIMIT:
-                self._usual[state] = choice
-        return choice
 
     def _assess(self, request: Request, *, seen: bool) -> tuple[Complexity, float | None]:
         """What the client knows goes before what we make out. A body that nobody looked into is a long one."""

@@ -21,6 +21,7 @@ of recovery. While it is down, only the trial's failure is news.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from enum import Enum, IntEnum, auto
 from math import inf
 from typing import Final
@@ -59,6 +60,8 @@ class Health:
 
     Each request is announced by `begin`, and ends with one of `answered`, `failed`, `released`, which are told the
     moment that `begin` was told: it is how a request, and above all the trial, is recognized.
+
+    `on_change` is called after each event that may have changed the condition; what time does, `next_change` tells.
     """
 
     __slots__ = (
@@ -68,15 +71,17 @@ class Health:
         "_lowered_at",
         "_name",
         "_not_before",
+        "_on_change",
         "_reported_down",
         "_settled",
         "_trial_since",
         "_vouched",
     )
 
-    def __init__(self, name: str, active: bool) -> None:
+    def __init__(self, name: str, active: bool, on_change: Callable[[], None] = lambda: None) -> None:
         self._name = name
         self._active = active
+        self._on_change = on_change
         self._settled = Condition.UNKNOWN if active else Condition.READY
         """The condition while no trial is due."""
         self._due_at = inf
@@ -101,6 +106,10 @@ class Health:
         """Whether to send it the next request."""
         return self._settled if now < self._due_at else _READY
 
+    def next_change(self, now: float) -> float:
+        """When the condition changes by itself; infinite when it does not."""
+        return self._due_at if now < self._due_at else inf
+
     def retry_at(self, now: float) -> float | None:
         """The earliest moment at which a trial may be due, after `now`. With checks, one of them must be good as well.
 
@@ -118,6 +127,8 @@ class Health:
 
     def answered(self, since: float) -> None:
         """The head of an answer other than 502, 503 and 504 arrived, for the request that was begun at `since`."""
+        if self._settled is _READY and not self._back_off_seconds:
+            return  # so it is for nearly all
         if since == self._trial_since or since > self._lowered_at:
             self._back_off_seconds = 0.0
             self._not_before = -inf
@@ -160,12 +171,14 @@ class Health:
         self._settled = _READY
         self._due_at = inf
         self._trial_since = None
+        self._on_change()
         if self._reported_down:
             self._reported_down = False
             log.info("upstream is used again", extra={"upstream": self._name})
 
     def _schedule(self) -> None:
         self._due_at = self._not_before if self._vouched and self._trial_since is None else inf
+        self._on_change()
 
     def _report_failure(self) -> None:
         """Once an outage, also when it is a trial after bad checks that failed: the checks are logged elsewhere."""

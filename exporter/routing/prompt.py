@@ -36,15 +36,15 @@ _NUMBERS = 256
 _COUNTED_VALUES = 5_000
 
 
-def find_plain_text(operation: str, document: Mapping[str, Any]) -> str | None:
+def find_plain_text(operation: str, document: Mapping[str, Any] | None) -> str | None:
     """The last message of the user, where all that there is is text, as in most chats; None for others.
 
     One walk instead of those of `find_text`, `kinds_of_parts` and `has_tools`, which say the same for these.
     """
-    messages = document.get("messages")
-    if operation != "chat" or type(messages) is not list or len(messages) > _MEDIA_MESSAGES:
+    if operation != "chat" or document is None or "tools" in document or "functions" in document:
         return None
-    if "tools" in document or "functions" in document:
+    messages = document.get("messages")
+    if type(messages) is not list or len(messages) > _MEDIA_MESSAGES:
         return None
     text = None
     for message in messages:

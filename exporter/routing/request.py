@@ -19,7 +19,6 @@ from exporter.routing.prompt import (
     BYTES_PER_TOKEN,
     IMAGES,
     count_bytes,
-    find_plain_text,
     find_text,
     has_tools,
     hash_beginning,
@@ -76,8 +75,6 @@ class Request:
     """Size of the body."""
     document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The body; empty when it could not be read."""
-    _text: str | None = field(default=None, repr=False, compare=False)
-    """When it is known already."""
     _prompt_tokens: int | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -91,7 +88,7 @@ class Request:
 
         Of a message in parts, its texts, a line each. Results of tools are not the user's words, whatever their role.
         """
-        return find_text(self.operation, self.document) if self._text is None else self._text
+        return find_text(self.operation, self.document)
 
     @property
     def conversation(self) -> int | None:
@@ -135,21 +132,14 @@ def read_request(
     Complexity, score, images, audio and tools are read where text is to be generated, the tier always. Raises
     RoutingHeaderError.
     """
-    said = _NOTHING
-    for name, _ in headers:
-        if name in _HEADERS:
-            said = _routing_headers(headers)
-            break
+    said = _routing_headers(headers) if has_routing_headers(headers) else _NOTHING
     body = document if document is not None else {}
-    asked_for = (public_name(model) or None) if model else None
-    if not said and (text := find_plain_text(operation, body)) is not None:
-        return Request(operation, inference, asked_for, request_bytes=request_bytes, document=body, _text=text)
     generating = operation in GENERATING
     kinds = kinds_of_parts(operation, body) if generating else frozenset()
     return Request(
         operation=operation,
         inference=inference,
-        model=asked_for,
+        model=(public_name(model) or None) if model else None,
         tier=said.get(_TIER) or None,
         complexity=_read_complexity(said) if generating else None,
         score=_read_score(said) if generating else None,
@@ -162,6 +152,14 @@ def read_request(
 
 
 # Headers
+
+
+def has_routing_headers(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether the client has a say in where its request goes."""
+    for name, _ in headers:
+        if name in _HEADERS:
+            return True
+    return False
 
 
 def _routing_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str]:

@@ -42,6 +42,18 @@ def difference(ours: float | None, theirs: float | None) -> float | None:
     return None if ours is None or theirs is None else ours - theirs
 
 
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Where the median of what was sampled lies in 19 of 20 cases, by order statistics; None without values.
+
+    Below six values: the smallest and the largest.
+    """
+    if not values:
+        return None
+    ordered, last = sorted(values), len(values) - 1
+    rank = max(0, math.floor(len(values) / 2 - 0.98 * math.sqrt(len(values))) - 1)
+    return ordered[rank], ordered[last - rank]
+
+
 @dataclass(frozen=True, slots=True)
 class Middle:
     """The median of the rounds, and how far they lay apart."""

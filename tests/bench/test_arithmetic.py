@@ -5,6 +5,7 @@ import pytest
 from tests.bench.arithmetic import (
     Middle,
     difference,
+    median_interval,
     middle,
     of_rounds,
     per_chunk_us,
@@ -50,3 +51,10 @@ def test_one_noisy_round_does_not_decide() -> None:
     assert middle([None]) is None
     assert of_rounds([3, 1, 2], float) == 2.0
     assert of_rounds([3], lambda _: None) is None
+
+
+def test_the_interval_of_a_median_narrows_with_the_number_of_values() -> None:
+    assert median_interval([]) is None
+    assert median_interval([3.0, 1.0, 2.0]) == (1, 3)
+    # The 40th and the 61st of a hundred: what the binomial distribution gives.
+    assert median_interval([float(value) for value in range(100, 0, -1)]) == (40, 61)

@@ -50,7 +50,7 @@ def test_rounds_are_compared_one_by_one() -> None:
     assert found.one_us.value == pytest.approx(300)
     assert found.differences == pytest.approx((0.1, 0.2, 0.12))
     assert found.difference == pytest.approx(0.12)
-    assert found.least_difference == pytest.approx(0.12)
+    assert found.interval == pytest.approx((0.1, 0.2))
     assert (found.met, found.errors) == (True, 2)
     text = render_routing([found])
     assert "+12.0 %" in text
