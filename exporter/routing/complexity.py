@@ -17,14 +17,16 @@ from exporter.settings.complexity import ComplexitySettings
 
 # What a message holds, as bits: a sum of weights is then a look into a table.
 WIDTH = 8
-SIMPLE, MODERATE, COMPLEX, MULTI_PART, QUESTIONS, CONDITIONAL, REASONING, ENUMERATION = (1 << bit for bit in range(WIDTH))
+SIMPLE, MODERATE, COMPLEX, MULTI_PART, QUESTIONS, CONDITIONAL, REASONING, ENUMERATION = (
+    1 << bit for bit in range(WIDTH)
+)
 PATTERNS = SIMPLE | MODERATE | COMPLEX
 REQUEST = MODERATE | COMPLEX | ENUMERATION
 """A sentence that begins with such a phrase asks for something."""
 
 NANO = 1_000_000_000
-"""Added up are billionths, as whole numbers: twenty words of 0.05 must reach a cut at 1, and to round a sum of fractions
-costs more than all the rest of a score."""
+"""Weights are added up as whole billionths: twenty words of 0.05 must reach a cut at 1, and to round a sum of fractions
+takes longer."""
 
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -88,7 +90,7 @@ class Scorer:
         return flags
 
     def _asks_twice(self, tokens: list[bytes]) -> bool:
-        """Whether two sentences begin with a phrase that asks, or with others that open a sentence and then such a one."""
+        """Whether two sentences begin with a phrase that asks; others, such as "please", may open them."""
         asking = filter(self._asks, line(tokens)[1:].split(b". "))
         return next(asking, None) is not None and next(asking, None) is not None
 

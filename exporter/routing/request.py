@@ -156,7 +156,7 @@ def read_request(
 
 def has_routing_headers(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Whether the client has a say in where its request goes."""
-    for name, _ in headers:
+    for name, _ in headers:  # noqa: SIM110 (a generator takes twice the time)
         if name in _HEADERS:
             return True
     return False

@@ -76,14 +76,19 @@ class NvidiaCollector:
         try:
             return self._read()
         except pynvml.NVMLError as error:
-            self.close()
-            if error.value not in DRIVER_GONE:
-                raise CollectorError(f"NVML: {error_word(error)}") from None
-            self._next_try = None  # the driver was reloaded under us: start again at the next sample
-            return self._missing(error_word(error))
+            if error.value in DRIVER_GONE:
+                self.close()
+                return self._missing(error_word(error))  # reloaded under us, it may be back at the next sample
+            self._stop()
+            self._start_error = f"NVML: {error_word(error)}"
+            raise CollectorError(self._start_error) from None
 
     def close(self) -> None:
         """Let go of NVML; the next `collect` starts it again."""
+        self._stop()
+        self._next_try = None
+
+    def _stop(self) -> None:
         if self.available:
             self.available = False
             with contextlib.suppress(pynvml.NVMLError):

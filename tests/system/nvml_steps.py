@@ -1,7 +1,7 @@
 """Run as a process of its own by test_nvidia, so that the dynamic loader finds the library of that test and no other.
 
-Takes a JSON list of steps, each with environment variables to set (null removes one) and a time; samples once per step
-and prints what came of each.
+Takes a JSON list of steps, each with environment variables to set (null removes one), a time, and whether to close
+first; samples once per step and prints what came of each.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def main(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+        if step["close"]:
+            collector.close()
         result: dict[str, Any] = {"gpus": None, "error": None}
         try:
             result["gpus"] = [asdict(gpu) for gpu in collector.collect()]

@@ -56,9 +56,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return compile_once
 
 
-def step(now: float = 0.0, **settings: object) -> dict[str, Any]:
+def step(now: float = 0.0, *, close: bool = False, **settings: object) -> dict[str, Any]:
     environment = {f"FAKE_NVML_{name}": None if value is None else str(value) for name, value in settings.items()}
-    return {"now": now, "environment": environment}
+    return {"now": now, "close": close, "environment": environment}
 
 
 def sample(folder: Path, *steps: dict[str, Any]) -> Results:
@@ -230,9 +230,15 @@ def test_the_gpus_of_a_driver_that_stays_away_are_remembered(build: Build) -> No
 
 
 def test_another_failure_of_the_system_fails_the_collector(build: Build) -> None:
-    results = sample(build(), step(0), step(5, SYSTEM=999), step(60, SYSTEM=None))
-    assert results[1]["error"] == "NVML: unknown"
-    assert len(results[2]["gpus"]) == 2
+    results = sample(build(), step(0), step(5, SYSTEM=999), step(10, SYSTEM=None), step(60))
+    assert [result["error"] for result in results] == [None, "NVML: unknown", "NVML: unknown", None]
+    assert len(results[3]["gpus"]) == 2
+
+
+def test_a_closed_collector_starts_again(build: Build) -> None:
+    results = sample(build(), step(0), step(5, close=True))
+    assert [gpu["error"] for gpu in results[1]["gpus"]] == [None, None]
+    assert results[1]["starts"] == 2
 
 
 def test_names_of_reasons_and_errors() -> None:
