@@ -51,6 +51,7 @@ class Scorer:
         self._unspaced = [(b" ".join(_words(each)), flags) for each, flags in listed.items() if UNSPACED.search(each)]
         self._asking = _starts(phrase.words for phrase in spaced if phrase.flags & REQUEST)
         self._opening = _starts(map(_words, settings.opening_phrases))
+        self._starting = frozenset((*self._asking, *self._opening))
 
     def score(self, text: str) -> float:
         """The score of a message, whatever it holds."""
@@ -91,8 +92,9 @@ class Scorer:
 
     def _asks_twice(self, tokens: list[bytes]) -> bool:
         """Whether two sentences begin with a phrase that asks; others, such as "please", may open them."""
-        asking = filter(self._asks, line(tokens)[1:].split(b". "))
-        return next(asking, None) is not None and next(asking, None) is not None
+        sentences = line(tokens)[1:].split(b". ")
+        likely = [each for each in sentences if each[: each.find(b" ")] in self._starting]
+        return len(likely) > 1 and sum(map(self._asks, likely)) > 1
 
     def _asks(self, sentence: bytes) -> bool:
         for _ in range(2):  # "now please"
