@@ -20,7 +20,6 @@ WIDTH = 8
 SIMPLE, MODERATE, COMPLEX, MULTI_PART, QUESTIONS, CONDITIONAL, REASONING, ENUMERATION = (
     1 << bit for bit in range(WIDTH)
 )
-PATTERNS = SIMPLE | MODERATE | COMPLEX
 REQUEST = MODERATE | COMPLEX | ENUMERATION
 """A sentence that begins with such a phrase asks for something."""
 

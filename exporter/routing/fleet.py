@@ -20,7 +20,7 @@ from exporter.routing.complexity import Scorer
 from exporter.routing.health import CheckState, Condition, Health
 from exporter.routing.layout import Layout
 from exporter.routing.prompt import find_plain_text
-from exporter.routing.request import Request, has_routing_headers, read_request
+from exporter.routing.request import Request, read_request, read_routing_headers
 from exporter.routing.tiers import TierOrder
 from exporter.routing.upstream import Upstream
 from exporter.routing.use import Traffic, Use
@@ -202,7 +202,7 @@ class Fleet:
         layout, model = self.layout, asked.requested_model
         if layout.has_peers or (model is not None and model not in self._policy.aliases):
             return None
-        if asked.request_bytes >= layout.smallest_context or has_routing_headers(headers):
+        if asked.request_bytes >= layout.smallest_context or read_routing_headers(headers):
             return None  # a token takes more than one byte
         return find_plain_text(asked.operation, asked.request_json)
 

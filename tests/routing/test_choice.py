@@ -35,6 +35,7 @@ LARGE = model(BOX, "large", "Q4", "best")
 LEFT = server("left", "Q3", "medium")
 RIGHT = server("right", "Q3", "medium")
 USUAL = layout(SMALL, LARGE, LEFT, RIGHT)
+DEFAULT_POLICY = Policy()
 
 Changes = Mapping[str, Mapping[str, Any]]
 
@@ -65,7 +66,7 @@ def pick(
     conditions: Mapping[str, Condition] | None = None,
     in_flight: Mapping[str, int] | None = None,
     begun: Mapping[str, int] | None = None,
-    policy: Policy = Policy(),  # noqa: B008 - frozen
+    policy: Policy = DEFAULT_POLICY,
     cached_at: Mapping[str, str] | None = None,
 ) -> Choice:
     """`cached_at`: who has the conversation, by tier."""
@@ -471,7 +472,7 @@ class TestOthers:
     AT: Layout = layout(LEFT, E1, E2, SMALL, LARGE)
 
     def other(self, request: Request, at: Layout = AT, **state: Any) -> list[str]:
-        candidates = choose_other(request, at, standing(**state, at=at), Policy())
+        candidates = choose_other(request, at, standing(**state, at=at), DEFAULT_POLICY)
         assert all(each.model is None for each in candidates)
         return [each.backend.id for each in candidates]
 
@@ -499,7 +500,7 @@ class TestOthers:
         at = layout(LEFT, model(BOX, "small", "Q2", loaded=False))
         request = ask_other("embeddings", "auto", tier="Q2")
         try:
-            candidates = choose_other(request, at, standing(at=at), Policy())
+            candidates = choose_other(request, at, standing(at=at), DEFAULT_POLICY)
         except NoneAvailableError:
             return
         assert all(candidate.model is None for candidate in candidates)
