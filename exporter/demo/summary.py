@@ -67,7 +67,7 @@ async def show(metrics_url: str, links: Mapping[str, str], news: News, console: 
     """Show the summary until cancelled. `links` are names and URLs for the top of the screen."""
     async with httpx.AsyncClient(timeout=REFRESH_SECONDS * 2, trust_env=False) as http:
         reader = Reader(http, metrics_url)
-        if console.is_terminal:
+        if console.is_terminal and not console.is_dumb_terminal:  # there, a screen that is drawn anew stays empty
             with Live(console=console, auto_refresh=False) as live:
                 while True:
                     now, trouble = await _read(reader)

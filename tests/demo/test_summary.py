@@ -65,6 +65,12 @@ NEWS.add("Q2 stopped")
 NEWS.add("Q3 stopped: killed, as in a crash; back in 10 s")
 
 
+@pytest.fixture(autouse=True)
+def drawing_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that knows how to draw, wherever the tests run."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
 def render(now: Figures | None, width: int, trouble: str = "") -> list[str]:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
     with console.capture() as captured:
@@ -156,8 +162,9 @@ async def shown(url: str, console: Console, text: Callable[[], str], until: str,
     assert until in text()
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-async def test_summary_scrapes_and_shows(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("terminal", "kind"), [(True, "xterm"), (True, "dumb"), (False, "xterm")])
+async def test_summary_scrapes_and_shows(terminal: bool, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", kind)
     monkeypatch.setattr(summary, "REFRESH_SECONDS", 0.02)
     monkeypatch.setattr(summary, "PLAIN_SECONDS", 0.02)
     finished = iter(range(7, 10_000))
@@ -165,9 +172,10 @@ async def test_summary_scrapes_and_shows(terminal: bool, monkeypatch: pytest.Mon
     console = Console(file=out, width=100, force_terminal=terminal, color_system=None, legacy_windows=False)
     async with metrics(lambda: b'llm_requests_total{outcome="completed"} %d\n' % next(finished)) as url:
         await shown(url, console, out.getvalue, "9")
-    assert ("\x1b[" in out.getvalue()) is terminal
-    assert ("╭─" in out.getvalue()) is terminal
-    if not terminal:
+    draws = terminal and kind != "dumb"
+    assert ("\x1b[" in out.getvalue()) is draws
+    assert ("╭─" in out.getvalue()) is draws
+    if not draws:
         *news, first = out.getvalue().splitlines()[:3]
         assert news == NEWS.lines
         assert re.match(r"8 requests  [\d,.]+/s  - in flight", first)
