@@ -20,12 +20,14 @@ from pydantic import SecretStr
 
 from exporter import __version__, listeners, logs
 from exporter.api import admin, exposition, health, index
+from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.asgi import ASGIApp
-from exporter.backends import has_several, make_backends, make_upstream, read_check, tell_tier
+from exporter.backends import has_several, make_backends, make_upstream, read_check, tell_tier, view_upstream
 from exporter.fanout import Fanout
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
+from exporter.live.feed import Live
 from exporter.observe.observation import Look
 from exporter.proxy.forward import Forwarder, Limits
 from exporter.proxy.gate import Gate
@@ -34,6 +36,7 @@ from exporter.record import Sink
 from exporter.routing.fleet import Fleet
 from exporter.settings import Settings
 from exporter.system.amd import AmdCollector
+from exporter.system.availability import Availability, count_models
 from exporter.system.health_check import HealthCollector
 from exporter.system.host import HostCollector
 from exporter.system.llama_server import LlamaServerCollector
@@ -97,6 +100,7 @@ class _Sidecar:
             only_model=self.only_model,
             tiers=self.fleet.tiers,
         )
+        self.live = Live(self.metrics.model_of)
         self.fanout = Fanout(self.sinks())
         self.lag = EventLoopLag(buckets.event_loop_lag)
         self.transport = UpstreamTransport()
@@ -120,15 +124,36 @@ class _Sidecar:
             routing_headers=settings.routing.response_headers,
         )
         self.exposition = Exposition(self.metrics, SnapshotFamilies(self.sources()), self.lag)
-        views = Views(
+        self.rooms = self.make_rooms()
+        self.admin = admin.application(self.rooms, _keys(settings.auth.api_keys), settings.admin.cors_origins)
+
+    def make_rooms(self) -> list[Room]:
+        """Everything that is served on the admin listener."""
+        views = self.views()
+        return [
+            exposition.room(self.exposition.render),
+            health.room(views),
+            index.room(__version__),
+        ]
+
+    def views(self) -> Views:
+        """What the rooms may know."""
+        return Views(
             version=__version__,
-            upstreams=tuple(upstream.name for upstream in self.upstreams),
+            upstreams=tuple(view_upstream(each) for each in self.upstreams),
+            tiers=self.settings.routing.tiers,
+            recording=self.settings.metrics.enabled,
+            servers_sampled=self.settings.sampling.llama_server,
+            started_wall=time.time(),
             snapshot=lambda: self.sampler.latest,
-            servers_sampled=settings.sampling.llama_server,
-        )
-        self.admin = admin.application(
-            [exposition.exposition_route(self.exposition.render), *health.routes(views), *index.routes(__version__)],
-            _keys(settings.auth.api_keys),
+            active=self.active,
+            windows=self.live.windows,
+            history=self.live.history,
+            totals=self.live.totals,
+            decisions=self.live.decisions,
+            availability=self.availability,
+            only_model=self.only_model,
+            connections=self.open_connections,
         )
 
     def collectors(self) -> Iterator[BlockingCollector | AsyncCollector]:
@@ -162,7 +187,7 @@ class _Sidecar:
 
     def sinks(self) -> dict[str, Sink]:
         """Everything that wants the finished records."""
-        sinks: dict[str, Sink] = {"prometheus": self.metrics.record}
+        sinks: dict[str, Sink] = {"prometheus": self.metrics.record, "live": self.live.record}
         if logs.access_log.isEnabledFor(logging.DEBUG):
             sinks["access_log"] = logs.write_access
         return sinks
@@ -174,6 +199,7 @@ class _Sidecar:
             in_flight=self.in_flight,
             configured_models=self.configured_models,
             out_of_rotation=self.fleet.out_of_rotation,
+            recorded_availability=lambda: self.live.recorded_availability.tiers,
             sink_errors=self.fanout.errors,
             parse_errors=self.forwarder.parse_errors,
             task_restarts=self.supervisor.restarts,
@@ -225,6 +251,19 @@ class _Sidecar:
     def configured_models(self) -> dict[str, int]:
         """Models by tier: those that an upstream lists, and one for an upstream that has not been heard of yet."""
         return Counter(backend.tier for backend in self.fleet.layout.backends)
+
+    def availability(self) -> dict[str, Availability]:
+        """Models by tier, and how many of them can answer."""
+        return count_models(
+            tuple(self.sampler.latest.servers.values()),
+            self.configured_models(),
+            self.fleet.out_of_rotation(),
+            self.live.recorded_availability.tiers,
+        )
+
+    def open_connections(self) -> int:
+        """Client connections to the proxy, and live streams of the admin listener."""
+        return sum(room.readers() for room in self.rooms)
 
     def last_request_at(self, upstream: str) -> float | None:
         """Monotonic time at which an upstream last worked for a client."""

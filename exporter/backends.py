@@ -1,4 +1,5 @@
-"""What settings and samples mean for routing: the rooms `system` and `routing` do not know each other.
+"""What settings and samples mean for routing: the rooms `system`, `routing` and `api` do not know
+each other.
 
 `app` translates with it.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import httpx
 
+from exporter.api.views import UpstreamView
 from exporter.routing.backend import Backend
 from exporter.routing.health import CheckState
 from exporter.routing.tiers import tier_of
@@ -29,6 +31,13 @@ def make_upstream(settings: UpstreamSettings) -> Upstream:
         weight=settings.weight,
         api_key=settings.api_key.get_secret_value() if settings.api_key else None,
     )
+
+
+def view_upstream(upstream: Upstream) -> UpstreamView:
+    """An upstream as the rooms may show it."""
+    url = upstream.url
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return UpstreamView(upstream.name, upstream.provider, upstream.tier, port)
 
 
 def tell_tier(configured: str | None, quantization: str | None) -> str:

@@ -31,6 +31,9 @@ from exporter.settings import ENV_PREFIX, Settings, UpstreamSettings
 ENV_FOREIGN = {
     "LOG_REQUEST_METRICS": ("metrics", "enabled"),
     "PROXY_API_KEY": ("auth", "api_keys"),
+    "VDM_ACTIVE_REQUESTS_SSE_ENABLED": ("live", "active_requests_stream"),
+    "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT": ("live", "active_requests_heartbeat_seconds"),
+    "VDM_ACTIVE_REQUESTS_SSE_INTERVAL": ("live", "active_requests_interval_seconds"),
 }
 """Names from the systems whose clients we serve, and the settings that they mean. Our own names win over them."""
 
@@ -47,9 +50,11 @@ class ForeignNames(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """The values that are set, nested like the file."""
-        return {
-            section: {key: os.environ[name]} for name, (section, key) in ENV_FOREIGN.items() if os.environ.get(name)
-        }
+        values: dict[str, Any] = {}
+        for name, (section, key) in ENV_FOREIGN.items():
+            if os.environ.get(name):
+                values.setdefault(section, {})[key] = os.environ[name]
+        return values
 
 
 def load(*, file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -167,6 +167,10 @@ class RequestRecord:
     """The client asked for a stream, or the answer was one."""
     message_count: int | None
     """Number of messages, or of inputs or prompts, in the request."""
+    tool_uses: int
+    """Calls of tools that the conversation in the request holds: those of earlier turns. 0 where it offers no tools."""
+    tool_results: int
+    """Results of tools in it."""
     origin: str | None
     """The `Origin` header, else the configured client-name header."""
     request_bytes: int
@@ -179,6 +183,8 @@ class RequestRecord:
     """Configured provider of that upstream (default `llama_cpp`)."""
     tier: str
     """Tier of that upstream; `unknown` where it cannot be told."""
+    served_model: str | None
+    """The model there that the request was sent to, as the upstream lists it; None where that is not known."""
     attempts: tuple[Attempt, ...]
     """Every try, in order; empty when no upstream was tried."""
     decision: Decision | None

@@ -1,4 +1,5 @@
-"""The admin listener as one application: the rooms' routes behind the keys, and errors in one form."""
+"""The admin listener as one application: the rooms behind the keys, and every error in the form of the room that it
+concerns."""
 
 from __future__ import annotations
 
@@ -8,55 +9,78 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute
+from starlette.responses import Response
 
+from exporter.api.cors import Cors
+from exporter.api.operation import routes
+from exporter.api.room import Refuse, Room, refuse
 from exporter.asgi import ASGIApp, Receive, Scope, Send
 from exporter.keys import CHALLENGE, KEY_WANTED, KeyRing
 
-OPEN_PATHS = frozenset(("/-/healthy",))
-"""Answered without a key: an orchestrator's probe has none, and learns nothing but that we run."""
+FAILED = "the sidecar failed to answer; its log says why"
+
+
+class Forms:
+    """The form of errors at each path."""
+
+    def __init__(self, rooms: Sequence[Room]) -> None:
+        forms = {prefix: room.refuse for room in rooms for prefix in room.prefixes}
+        self._forms = sorted(forms.items(), key=lambda item: len(item[0]), reverse=True)
+
+    def at(self, path: str) -> Refuse:
+        """That of the longest prefix."""
+        return next((form for prefix, form in self._forms if path.startswith(prefix)), refuse)
 
 
 class KeyCheck:
     """Refuses requests without a valid key with 401, when keys are configured."""
 
-    def __init__(self, app: ASGIApp, keys: KeyRing) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyRing, forms: Forms, open_paths: frozenset[str]) -> None:
         self._app = app
         self._keys = keys
+        self._forms = forms
+        self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._keys.admits(scope["headers"]):
+        if scope["path"] in self._open_paths or self._keys.admits(_presented(scope["headers"])):
             await self._app(scope, receive, send)
             return
-        refusal = error(401, KEY_WANTED)
+        refusal = self._forms.at(scope["path"])(401, KEY_WANTED)
         refusal.headers["www-authenticate"] = CHALLENGE
         await refusal(scope, receive, send)
 
 
-def application(routes: Sequence[BaseRoute], keys: KeyRing) -> Starlette:
-    """The application that serves the routes."""
+def _presented(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+    """Where there is an `x-api-key`, it is the one that counts."""
+    if any(name == b"x-api-key" and value.strip() for name, value in headers):
+        return [field for field in headers if field[0] != b"authorization"]
+    return headers
+
+
+def application(rooms: Sequence[Room], keys: KeyRing, cors_origins: Sequence[str] = ("*",)) -> Starlette:
+    """The application that serves the rooms. Pages of `cors_origins` may read; those named there may do more."""
+    forms = Forms(rooms)
+    operations = [operation for room in rooms for operation in room.operations]
+    open_paths = frozenset(operation.path for operation in operations if operation.open)
+
+    async def explain(request: Request, exc: Exception) -> Response:
+        if not isinstance(exc, HTTPException):
+            raise exc
+        path = request.url.path
+        message = f"no such path: {path}" if exc.status_code == 404 else exc.detail
+        response = forms.at(path)(exc.status_code, message)
+        response.headers.update(exc.headers or {})
+        return response
+
+    async def fail(request: Request, _: Exception) -> Response:
+        return forms.at(request.url.path)(500, FAILED)
+
     return Starlette(
-        routes=list(routes),
-        middleware=[Middleware(KeyCheck, keys=keys)],
-        exception_handlers={HTTPException: _refuse, Exception: _fail},
+        routes=[*routes(operations), *(socket for room in rooms for socket in room.sockets)],
+        middleware=[
+            Middleware(Cors, origins=cors_origins, forms=forms),
+            Middleware(KeyCheck, keys=keys, forms=forms, open_paths=open_paths),
+        ],
+        exception_handlers={HTTPException: explain, Exception: fail},
     )
-
-
-def error(status: int, message: str) -> JSONResponse:
-    """An error in the form `{"error": {"code", "message"}}`."""
-    return JSONResponse({"error": {"code": status, "message": message}}, status)
-
-
-async def _refuse(request: Request, exc: Exception) -> Response:
-    if not isinstance(exc, HTTPException):
-        raise exc
-    message = f"no such path: {request.url.path}" if exc.status_code == 404 else exc.detail
-    response = error(exc.status_code, message)
-    response.headers.update(exc.headers or {})
-    return response
-
-
-async def _fail(_: Request, __: Exception) -> Response:
-    return error(500, "the sidecar failed to answer; its log says why")

@@ -1,6 +1,6 @@
 """The room that answers `GET /metrics` to Prometheus.
 
-`app` mounts its route on the admin listener and gives it the function that renders; the room knows only its shape.
+`app` gives it the function that renders; the room knows only its shape.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+
+from exporter.api.operation import Answer, Operation
+from exporter.api.room import Room
 
 PATH = "/metrics"
+TEXT = "text/plain"
+OPENMETRICS = "application/openmetrics-text"
 
 
 class Rendered(Protocol):
@@ -35,8 +39,8 @@ Render = Callable[[str | None, str | None], Awaitable[Rendered]]
 """Takes the `Accept` and the `Accept-Encoding` header of a scrape."""
 
 
-def exposition_route(render: Render, path: str = PATH) -> Route:
-    """The route for GET and HEAD; Starlette answers other methods with 405 and `Allow`."""
+def room(render: Render) -> Room:
+    """The room."""
 
     async def metrics(request: Request) -> Response:
         rendered = await render(_header(request, "accept"), _header(request, "accept-encoding"))
@@ -44,7 +48,15 @@ def exposition_route(render: Render, path: str = PATH) -> Route:
         response.headers["content-length"] = str(len(rendered.body))
         return response
 
-    return Route(path, metrics, methods=["GET", "HEAD"], name="metrics")
+    text = Answer("Prometheus text 0.0.4", str, media=TEXT)
+    openmetrics = Answer("OpenMetrics 1.0.0, when `Accept` prefers it", str, media=OPENMETRICS)
+    return Room(
+        name="Prometheus",
+        about="Every metric, as [docs/metrics.md](docs/metrics.md) lists them.",
+        operations=(
+            Operation("GET", PATH, metrics, "get_metrics", "Metrics for Prometheus", {200: (text, openmetrics)}),
+        ),
+    )
 
 
 def _header(request: Request, name: str) -> str | None:

@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import NotRequired
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse, Response
+from typing_extensions import TypedDict
 
+from exporter.api.documents import NO_CACHE, json_answer
+from exporter.api.operation import Answer, Operation
+from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.system.snapshot import Snapshot
 
-NO_CACHE = {"cache-control": "no-cache"}
+
+class UpstreamReadiness(TypedDict):
+    """One llama-server."""
+
+    ready: bool | None
+    """null while nobody has looked."""
+    state: str
+    reason: NotRequired[str]
+    """Why it is not ready."""
 
 
-def routes(views: Views) -> list[Route]:
+class Readiness(TypedDict):
+    """Whether requests can be answered."""
+
+    ready: bool
+    """At least one upstream answers."""
+    upstreams: dict[str, UpstreamReadiness]
+
+
+def room(views: Views) -> Room:
     """The two routes."""
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("llama-exporter is healthy.\n", headers=NO_CACHE)
 
     async def ready(_: Request) -> Response:
-        document = readiness(views.upstreams, views.snapshot(), sampled=views.servers_sampled)
-        return JSONResponse(document, 200 if document["ready"] else 503, headers=NO_CACHE)
+        names = [upstream.name for upstream in views.upstreams]
+        document = readiness(names, views.snapshot(), sampled=views.servers_sampled)
+        return json_answer(document, 200 if document["ready"] else 503)
 
-    return [Route("/-/healthy", healthy), Route("/-/ready", ready)]
+    alive = {200: Answer("The process serves", str, media="text/plain")}
+    readable = {200: Answer("Ready", Readiness), 503: Answer("Not ready", Readiness)}
+    return Room(
+        name="Health",
+        about="Whether the sidecar itself lives, and whether it can be of use.",
+        operations=(
+            Operation("GET", "/-/healthy", healthy, "get_healthy", "Liveness", alive, open=True),
+            Operation("GET", "/-/ready", ready, "get_ready", "Readiness: at least one upstream answers", readable),
+        ),
+    )
 
 
-def readiness(upstreams: tuple[str, ...], snapshot: Snapshot, *, sampled: bool) -> dict[str, Any]:
-    """`{"ready": bool, "upstreams": {name: {"ready": bool | null, "state": str, "reason"?: str}}}`.
-
-    Ready means that at least one upstream answers. `ready` of an upstream is null while nobody has looked.
-    """
-    entries: dict[str, dict[str, Any]] = {}
+def readiness(upstreams: Sequence[str], snapshot: Snapshot, *, sampled: bool) -> Readiness:
+    """Of all upstreams, by name, in configured order."""
+    entries: dict[str, UpstreamReadiness] = {}
     for name in upstreams:
         server = snapshot.servers.get(name)
         if server is None:

@@ -6,7 +6,9 @@ from html import escape
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+
+from exporter.api.operation import Answer, Operation
+from exporter.api.room import Room
 
 LINKS = (
     ("/metrics", "metrics for Prometheus"),
@@ -15,14 +17,15 @@ LINKS = (
 )
 
 
-def routes(version: str) -> list[Route]:
+def room(version: str) -> Room:
     """The one route."""
     body = page(version)
 
     async def index(_: Request) -> Response:
         return HTMLResponse(body, headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"})
 
-    return [Route("/", index)]
+    answers = {200: Answer("Links", str, media="text/html")}
+    return Room("Index", "A page of links.", (Operation("GET", "/", index, "get_index", "A page of links", answers),))
 
 
 def page(version: str) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from exporter.observe.observation import Observation
@@ -18,6 +19,8 @@ class ActiveRequests:
         self.version = 0
         """Grows with every start and end."""
         self._last_end: dict[str, float] = {}
+        self._tokens_of_ended = 0
+        self._changed: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         return len(self._observations)
@@ -28,14 +31,28 @@ class ActiveRequests:
     def start(self, observation: Observation) -> None:
         """A request has arrived."""
         self._observations.add(observation)
-        self.version += 1
+        self._change()
 
     def end(self, observation: Observation, now: float) -> None:
         """A request has been accounted for."""
         self._observations.discard(observation)
-        self.version += 1
+        self._tokens_of_ended += observation.tokens_so_far
+        self._change()
         if observation.upstream is not None and observation.inference:
             self._last_end[observation.upstream] = now
+
+    async def changed(self, since: int) -> int:
+        """Wait until the version is another than `since`; returns it. Any number may wait, and none misses a change."""
+        while self.version == since:
+            if self._changed is None:
+                self._changed = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._changed)
+        return self.version
+
+    def progress(self) -> int:
+        """Grows with every start, end and streamed token. Nobody is woken for a token: that would cost more than
+        everything else that is done for it."""
+        return self.version + self._tokens_of_ended + sum(each.tokens_so_far for each in self._observations)
 
     def last_active(self, upstream: str, now: float) -> float | None:
         """Monotonic time at which the upstream last ran a model for a client; `now` while it does, None when it never
@@ -45,3 +62,10 @@ class ActiveRequests:
     def is_working(self, upstream: str) -> bool:
         """Whether the upstream runs a model for a client now."""
         return any(each.upstream == upstream and each.inference for each in self._observations)
+
+    def _change(self) -> None:
+        self.version += 1
+        if self._changed is not None:
+            if not self._changed.done():
+                self._changed.set_result(None)
+            self._changed = None

@@ -66,11 +66,14 @@ class Observation:
         "request_json",
         "requested_model",
         "response_bytes",
+        "served_model",
         "started",
         "started_at",
         "status_code",
         "stream",
         "tier",
+        "tool_results",
+        "tool_uses",
         "upstream",
     )
 
@@ -99,12 +102,15 @@ class Observation:
         self.requested_model = query_model(query) if query else None
         self.stream = False
         self.message_count: int | None = None
+        self.tool_uses = 0
+        self.tool_results = 0
         self.request_json: Document | None = None
         """The request body, from `end_request` until the answer begins; None when it is not a JSON object."""
         self.origin = find_origin(found, look.client_name_header)
         self.upstream: str | None = None
         self.provider = "llama_cpp"
         self.tier = "unknown"
+        self.served_model: str | None = None
         self.attempts: list[Attempt] = []
         self.decision: Decision | None = None
         self.status_code: int | None = None
@@ -174,13 +180,25 @@ class Observation:
             self.requested_model = asked.model or self.requested_model
             self.stream = asked.stream
             self.message_count = asked.message_count
+            self.tool_uses = asked.tool_uses
+            self.tool_results = asked.tool_results
             self._choices = asked.choices
 
-    def route(self, *, upstream: str, provider: str, tier: str, decision: Decision | None = None) -> None:
-        """An upstream was chosen; the last choice counts, its `decision` (None: there was none to make) included."""
+    def route(
+        self,
+        *,
+        upstream: str,
+        provider: str,
+        tier: str,
+        model: str | None = None,
+        decision: Decision | None = None,
+    ) -> None:
+        """An upstream was chosen, and a `model` of it where that is known; the last choice counts, its `decision`
+        (None: there was none to make) included."""
         self.upstream = upstream
         self.provider = provider
         self.tier = tier
+        self.served_model = model
         self.decision = decision
 
     def add_attempt(self, attempt: Attempt) -> None:
@@ -267,11 +285,14 @@ class Observation:
             requested_model=self.requested_model and public_name(self.requested_model),
             stream=self.stream or self._answered_stream,
             message_count=self.message_count,
+            tool_uses=self.tool_uses,
+            tool_results=self.tool_results,
             origin=self.origin,
             request_bytes=self._body.size,
             upstream=self.upstream,
             provider=self.provider,
             tier=self.tier,
+            served_model=self.served_model,
             attempts=tuple(self.attempts),
             decision=self.decision,
             status_code=self.status_code,

@@ -27,6 +27,8 @@ class Asked(NamedTuple):
     message_count: int | None
     choices: int
     """Answers wanted per prompt (`n`)."""
+    tool_uses: int
+    tool_results: int
 
 
 class RequestBody:
@@ -83,12 +85,33 @@ class RequestBody:
 def read_body(document: Document) -> Asked:
     """The facts of a request in any dialect."""
     wanted = whole(document.get("n_cmpl", document.get("n")))
+    # Only conversations that offer tools are looked through: hardly any other holds calls.
+    tool_uses, tool_results = _count_tools(document.get("messages")) if "tools" in document else (0, 0)
     return Asked(
         model=text(document.get("model")),
         stream=document.get("stream") is True,
         message_count=next((_count(document[key]) for key in _LISTS if key in document), None),
         choices=min(wanted or 1, _CHOICES),
+        tool_uses=tool_uses,
+        tool_results=tool_results,
     )
+
+
+def _count_tools(messages: object) -> tuple[int, int]:
+    """Calls and results of tools in a conversation: `tool_calls` and the role `tool` with OpenAI, blocks with
+    Anthropic."""
+    uses = results = 0
+    for message in messages if isinstance(messages, list) else ():
+        if not isinstance(message, dict):
+            continue
+        calls, content = message.get("tool_calls"), message.get("content")
+        uses += len(calls) if isinstance(calls, list) else 0
+        results += message.get("role") == "tool"
+        for block in content if isinstance(content, list) else ():
+            kind = block.get("type") if isinstance(block, dict) else None
+            uses += kind == "tool_use"
+            results += kind == "tool_result"
+    return uses, results
 
 
 def _count(value: object) -> int | None:

@@ -102,7 +102,11 @@ class Attempts:
             backend = candidate.backend
             upstream = backend.upstream
             sending.observation.route(
-                upstream=upstream.name, provider=upstream.provider, tier=backend.tier, decision=decision
+                upstream=upstream.name,
+                provider=upstream.provider,
+                tier=backend.tier,
+                model=backend.model,
+                decision=decision,
             )
             began = self._clock()
             use = self._fleet.begin(plan, candidate, began)

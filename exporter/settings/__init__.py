@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from exporter.settings.fields import LISTED, Seconds, Section, check_address, check_key, split_address, split_list
+from exporter.settings.fields import (
+    LISTED,
+    Seconds,
+    Section,
+    check_address,
+    check_key,
+    check_origin,
+    split_address,
+    split_list,
+)
+from exporter.settings.live import LiveSettings
 from exporter.settings.metrics import MetricsSettings
 from exporter.settings.routing import QUANTIZATION_TIERS, UNKNOWN_TIER, RoutingSettings
 from exporter.settings.upstream import UpstreamSettings, with_names
@@ -54,10 +64,21 @@ class AdminSettings(Section):
         default=("127.0.0.1:9464",), min_length=1, description="One or more `HOST:PORT`."
     )
 
+    cors_origins: Annotated[tuple[str, ...], *LISTED] = Field(
+        default=("*",),
+        description="Web pages of these origins (`https://host:port`) may use the admin listener from a browser; `*`: "
+        "all others may read. Empty: only its own pages.",
+    )
+
     @field_validator("listen")
     @classmethod
     def _check(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(check_address(address) for address in value)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_origin(origin) for origin in value)
 
 
 class AuthSettings(Section):
@@ -85,6 +106,20 @@ class SamplingSettings(Section):
     host: bool = Field(default=True, description="CPU, memory, file systems, disks, network.")
     gpu: bool = Field(default=True, description="NVIDIA by NVML, AMD by sysfs; silently none where there is none.")
     llama_server: bool = Field(default=True, description="`/health`, `/props`, `/slots`, `/metrics`, models.")
+    index_paths: Annotated[tuple[str, ...], *LISTED] = Field(
+        default=(), description="Vector indexes (files, or folders with files) whose size is shown."
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis whose memory is shown, `redis://[user:password@]host:port`; needs the extra `redis`.",
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it must look like redis://127.0.0.1:6379")
+        return value
 
 
 class LogSettings(Section):
@@ -139,6 +174,7 @@ class Settings(BaseSettings):
     routing: RoutingSettings = RoutingSettings()
     metrics: MetricsSettings = MetricsSettings()
     sampling: SamplingSettings = SamplingSettings()
+    live: LiveSettings = LiveSettings()
     log: LogSettings = LogSettings()
     store: StoreSettings = StoreSettings()
 

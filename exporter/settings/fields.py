@@ -63,3 +63,10 @@ def check_address(address: str) -> str:
     """The address, if it is one. Raises ValueError."""
     split_address(address)
     return address
+
+
+def check_origin(origin: str) -> str:
+    """`*`, or an origin as browsers send it (RFC 6454, 6.2). Raises ValueError."""
+    if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin):
+        raise ValueError(f"{origin!r} is not an origin; write https://host or http://host:port")
+    return origin

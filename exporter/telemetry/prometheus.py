@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from exporter.record import Attempt, GapHistogram, RequestRecord
+from exporter.record import Attempt, Decision, GapHistogram, RequestRecord
 from exporter.system.snapshot import HealthSnapshot, LlamaServerSnapshot
 from exporter.telemetry import catalog
 from exporter.telemetry.buckets import Bounds, Buckets
@@ -77,6 +77,7 @@ class RequestMetrics:
 
         self._guard = guard
         self._only_model = only_model
+        self._named: tuple[RequestRecord | None, str] = (None, "")
         self._duration = histogram(catalog.REQUEST_DURATION)
         self._gaps = histogram(catalog.INTER_TOKEN_LATENCY)
         self._tokens = histogram(catalog.TOKEN_USAGE)
@@ -108,18 +109,33 @@ class RequestMetrics:
         if record.inference:
             self._observe(bundle, record)
 
+    def record_decision(self, tier: str, decision: Decision) -> None:
+        """Count a decision that was made elsewhere."""
+        self._routing.record(tier, decision)
+
     def observe_health(self, server: LlamaServerSnapshot | HealthSnapshot) -> None:
         """Take the round trip of the health check in a new sample; a check without an answer has none."""
         if server.health_seconds is not None:
             self._health.series((server.upstream,)).observe(server.health_seconds)
 
-    def _bundle(self, record: RequestRecord) -> _Bundle:
+    def model_of(self, record: RequestRecord) -> str:
+        """The model label of a request; other sinks ask for it too, so that all show the same, and what overflows is
+        counted once."""
+        last, label = self._named
+        if record is not last:
+            label = self._name_model(record)
+            self._named = record, label
+        return label
+
+    def _name_model(self, record: RequestRecord) -> str:
         answered = record.response_model
         if answered is None and record.requested_model is None and record.inference:
             answered = self._only_model(record.upstream)
         worked = record.status_code is not None and record.status_code < 400
-        model = self._guard.model(record.requested_model, answered, worked=worked)
-        labels = (record.operation, record.provider, model, record.tier, record.upstream or "")
+        return self._guard.model(record.requested_model, answered, worked=worked)
+
+    def _bundle(self, record: RequestRecord) -> _Bundle:
+        labels = (record.operation, record.provider, self.model_of(record), record.tier, record.upstream or "")
         bundle = self._bundles.get(labels)
         if bundle is None:
             if len(self._bundles) >= BUNDLE_LIMIT:

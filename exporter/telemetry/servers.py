@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from exporter.system.snapshot import ANSWERING, LlamaServerSnapshot, ModelSnapshot, ModelState
+from exporter.system.availability import Availability
+from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState
 from exporter.telemetry import catalog
 from exporter.telemetry.guard import clean
 from exporter.telemetry.sampled import Row, Sampled
@@ -16,13 +16,12 @@ from exporter.telemetry.sampled import Row, Sampled
 Servers = Collection[LlamaServerSnapshot]
 
 
-def server_families(
-    servers: Servers, configured_models: Mapping[str, int], out_of_rotation: Container[str] = ()
-) -> Iterator[Sampled]:
+def server_families(servers: Servers, availability: Mapping[str, Availability]) -> Iterator[Sampled]:
     """Everything about the upstreams but what is mirrored from them."""
-    yield Sampled(catalog.TIER_MODELS_CONFIGURED, tuple(((tier,), n) for tier, n in configured_models.items()))
-    available = _available(servers, configured_models, out_of_rotation) if servers else {}
-    yield Sampled(catalog.TIER_MODELS_AVAILABLE, (((tier,), n) for tier, n in available.items()))
+    total = tuple(((tier,), each.total) for tier, each in availability.items() if each.total)
+    yield Sampled(catalog.TIER_MODELS_CONFIGURED, total)
+    known = tuple(((tier,), each.available) for tier, each in availability.items() if each.available is not None)
+    yield Sampled(catalog.TIER_MODELS_AVAILABLE, known)
     yield Sampled(catalog.UPSTREAM_UP, _up(servers))
     yield Sampled(catalog.UPSTREAM_SLOTS, _of_models(servers, _slots))
     yield Sampled(catalog.UPSTREAM_CONTEXT_USED, _of_models(servers, _context))
@@ -37,24 +36,6 @@ def in_flight_family(in_flight: Iterable[tuple[str, str | None, int]], servers: 
         labels = tier, upstream or ""
         counts[labels] = counts.get(labels, 0) + count
     return Sampled(catalog.REQUESTS_IN_FLIGHT, counts.items())
-
-
-def _available(servers: Servers, tiers: Iterable[str], out_of_rotation: Container[str]) -> Mapping[str, int]:
-    """Models that can answer, by tier; 0 for every tier that is configured, and for those of a server that is down."""
-    available = Counter(dict.fromkeys((*tiers, *(tier for server in servers for tier in server.tiers)), 0))
-    for server in servers:
-        if server.upstream not in out_of_rotation:
-            available.update(_answering(server))
-    return available
-
-
-def _answering(server: LlamaServerSnapshot) -> Iterable[str]:
-    """The tier of each model that can answer."""
-    if not server.up:
-        return ()
-    if not server.models and not server.router:
-        return server.tiers[:1]  # It is well, so it has its one model, though its build does not name it.
-    return (model.tier for model in server.models if model.state in ANSWERING)
 
 
 def _up(servers: Servers) -> Iterator[Row]:

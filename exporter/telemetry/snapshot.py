@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric as MetricFamily
 
+from exporter.system.availability import count_models
 from exporter.telemetry.machine import gpu_families, host_families
 from exporter.telemetry.mirror import mirrored_families
 from exporter.telemetry.sampled import Sampled
@@ -29,7 +30,10 @@ class SnapshotFamilies:
         snapshot = sources.snapshot()
         servers = tuple(snapshot.servers.values())
         yield in_flight_family(sources.in_flight(), servers)
-        yield from server_families(servers, sources.configured_models(), sources.out_of_rotation())
+        availability = count_models(
+            servers, sources.configured_models(), sources.out_of_rotation(), sources.recorded_availability()
+        )
+        yield from server_families(servers, availability)
         if snapshot.host is not None:
             yield from host_families(snapshot.host, sources.wall_clock())
         yield from gpu_families(snapshot.gpus)

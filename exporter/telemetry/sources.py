@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
+from exporter.system.availability import Availability
 from exporter.system.snapshot import Snapshot
 
 
@@ -25,6 +26,8 @@ class Sources:
     """Configured models by tier."""
     out_of_rotation: Callable[[], Container[str]]
     """Upstreams that get no requests now, though their last sample may be good."""
+    recorded_availability: Callable[[], Mapping[str, Availability]]
+    """What applications that route by themselves have said of their tiers."""
     sink_errors: Mapping[str, int]
     """Records that a sink failed on, by sink."""
     parse_errors: Mapping[str, int]

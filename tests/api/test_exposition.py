@@ -3,9 +3,9 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
-from exporter.api.exposition import exposition_route
+from exporter.api import admin, exposition
+from exporter.keys import KeyRing
 from exporter.telemetry.exposition import Exposition, Rendered
 from tests.telemetry.examples import example_sources
 
@@ -24,8 +24,8 @@ class Renderer:
         return Rendered(b"a 1\n", TEXT, self.encoding)
 
 
-def client_of(render: object) -> httpx.AsyncClient:
-    app = Starlette(routes=[exposition_route(render)])  # type: ignore[arg-type]
+def client_of(render: exposition.Render) -> httpx.AsyncClient:
+    app = admin.application([exposition.room(render)], KeyRing([]))
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sidecar")
     client.headers.clear()
     return client

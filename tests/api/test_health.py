@@ -8,16 +8,18 @@ import httpx
 import pytest
 
 from exporter.api import admin, health, index
-from exporter.api.views import Views
+from exporter.api.views import UpstreamView, Views
 from exporter.keys import KeyRing
 from exporter.system.snapshot import LlamaServerSnapshot, ServerState, Snapshot
+from tests.api.views import make_views
 
 UP = LlamaServerSnapshot(upstream="a", tiers=("Q2",), state=ServerState.READY)
 DOWN = LlamaServerSnapshot(upstream="b", tiers=("Q4",), state=ServerState.UNREACHABLE, error="connection refused")
 
 
 def views(servers: Mapping[str, LlamaServerSnapshot], *, sampled: bool = True) -> Views:
-    return Views("1.2.3", ("a", "b"), lambda: Snapshot(servers=servers), sampled)
+    upstreams = tuple(UpstreamView(name, "llama_cpp", None, 8080) for name in "ab")
+    return make_views(upstreams=upstreams, snapshot=lambda: Snapshot(servers=servers), servers_sampled=sampled)
 
 
 async def get(
@@ -25,7 +27,7 @@ async def get(
 ) -> httpx.Response:
     servers = state.get("servers", {"a": UP, "b": DOWN})
     assert isinstance(servers, dict)
-    app = admin.application([*health.routes(views(servers)), *index.routes("1.2.3")], KeyRing(keys))
+    app = admin.application([health.room(views(servers)), index.room("1.2.3")], KeyRing(keys))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
         return await client.request(str(state.get("method", "GET")), path, headers=dict(headers))

@@ -1,0 +1,34 @@
+"""What the shapes of all rooms have in common: times, rounding, and JSON answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.responses import Response
+
+NO_CACHE = {"cache-control": "no-cache"}
+GB = 1e9
+MB = 1e6
+
+
+def utc(wall: float, timespec: str = "milliseconds") -> str:
+    """`2026-11-20T08:32:35.123Z`; strict clients refuse `+00:00`. `timespec` as for `datetime.isoformat`."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def percent(share: float | None, digits: int = 1) -> float:
+    """A share (0 to 1) as 0 to 100; 0 where it is not known."""
+    return round(min(max(share or 0.0, 0.0), 1.0) * 100, digits)
+
+
+def encode(document: Any) -> bytes:
+    """Compact JSON."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON document that nobody may cache."""
+    return Response(encode(document), status, headers={**NO_CACHE, **(headers or {})}, media_type="application/json")
