@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from itertools import pairwise
+
 from exporter.live.active import ActiveRequests
 from exporter.observe.observation import Look, Observation
 
@@ -43,3 +46,41 @@ def test_last_active() -> None:
     active.end(one, 7.0)
     assert active.last_active("a", 9.0) == 7.0
     assert active.last_active("b", 9.0) is None
+
+
+async def test_waiting_for_a_change() -> None:
+    active = ActiveRequests()
+    waiters = [asyncio.ensure_future(active.changed(0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(waiter.done() for waiter in waiters)
+    active.start(observation("a"))
+    active.start(observation("b"))
+    assert await asyncio.gather(*waiters) == [2, 2, 2], "what happened in between is not told twice"
+    assert await active.changed(0) == 2, "who comes late does not wait"
+
+
+async def test_a_waiter_that_gives_up_leaves_the_others_waiting() -> None:
+    active = ActiveRequests()
+    impatient, patient = (asyncio.ensure_future(active.changed(0)) for _ in range(2))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.sleep(0)
+    assert not patient.done()
+    active.start(observation("a"))
+    assert await patient == 1
+
+
+def test_progress_grows_with_each_token_and_never_falls() -> None:
+    active = ActiveRequests()
+    one = observation("a")
+    seen = [active.progress()]
+    active.start(one)
+    seen.append(active.progress())
+    one.answer(0.1, 200, [(b"content-type", b"text/event-stream")])
+    for number in range(5):
+        one.feed(0.2 + number, b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n')
+        seen.append(active.progress())
+    assert one.tokens_so_far == 5
+    active.end(one, 9.0)
+    seen.append(active.progress())
+    assert all(low < high for low, high in pairwise(seen))
