@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.bench import table
 from tests.bench.cases import CASES, select
+from tests.bench.live import LiveResult, measure_live
 from tests.bench.processes import StartError, raise_file_limit
 from tests.bench.rounds import Results, run_cases
 from tests.bench.routing import Comparison, measure_routing
@@ -25,7 +26,7 @@ from tests.bench.scrape import SERIES_WANTED, GapResult, MemoryResult, measure_g
 from tests.bench.summary import Row, summarise
 from tests.bench.targets import OURS, PROXY_COMMAND, Target, relays_faithfully, start_nginx, start_ours, start_upstream
 
-EXTRAS = ("gap", "routing", "memory")
+EXTRAS = ("gap", "routing", "memory", "live")
 """What is no case, but can be chosen as one."""
 
 
@@ -39,6 +40,7 @@ class Report:
     memory: MemoryResult | None
     routing: list[Comparison]
     """Empty when it was not asked for."""
+    live: LiveResult | None
     complaints: list[str]
     """What could not be measured, or was wrong."""
     load_averages: tuple[float, float]
@@ -57,6 +59,8 @@ class Report:
             parts.append(table.render_routing(self.routing))
         if self.memory is not None:
             parts.append(table.render_memory(self.memory))
+        if self.live is not None:
+            parts.append(table.render_live(self.live))
         return "\n\n".join([*parts, *self.complaints])
 
     def document(self) -> dict[str, Any]:
@@ -69,6 +73,7 @@ class Report:
             "gap": None if self.gap is None else asdict(self.gap),
             "routing": [asdict(one) | {"difference": one.difference, "met": one.met} for one in self.routing],
             "memory": None if self.memory is None else asdict(self.memory),
+            "live": None if self.live is None else asdict(self.live),
             "complaints": self.complaints,
         }
 
@@ -129,7 +134,8 @@ def measure(
         with fresh() as one_that_has_done_nothing_yet:
             memory = measure_memory(one_that_has_done_nothing_yet, tell)
     routing = compare_upstreams(options, home, complaints)
-    return Report(rows, results, gap, memory, routing, complaints, (load_before, os.getloadavg()[0]))
+    live = observe_live(options, home, complaints)
+    return Report(rows, results, gap, memory, routing, live, complaints, (load_before, os.getloadavg()[0]))
 
 
 def compare_upstreams(options: argparse.Namespace, home: Path, complaints: list[str]) -> list[Comparison]:
@@ -142,6 +148,20 @@ def compare_upstreams(options: argparse.Namespace, home: Path, complaints: list[
         complaints.append(f"llama-exporter did not start with three upstreams: {error}")
         return []
     complaints += [f"routing, {one.case}: {one.errors} errors" for one in found if one.errors]
+    return found
+
+
+def observe_live(options: argparse.Namespace, home: Path, complaints: list[str]) -> LiveResult | None:
+    """The live contracts, which take three minutes; nothing when they were not asked for."""
+    if "live" not in options.only or options.proxy_command != PROXY_COMMAND:
+        return None
+    try:
+        found = measure_live(home, tell)
+    except StartError as error:
+        complaints.append(f"llama-exporter did not start with three upstreams: {error}")
+        return None
+    complaints += [f"live, {one.path}: {one.errors} errors" for one in found.routes if one.errors]
+    complaints += [f"live, readers of {one.path}: {one.reading.errors}" for one in found.crowds if one.reading.errors]
     return found
 
 

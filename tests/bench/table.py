@@ -7,6 +7,7 @@ from itertools import groupby
 
 from tests.bench.arithmetic import Middle
 from tests.bench.cases import CHUNK_LIMIT, REQUEST_LIMIT
+from tests.bench.live import Crowded, LiveResult
 from tests.bench.routing import DIFFERENCE_LIMIT, Comparison
 from tests.bench.scrape import GapFigures, GapResult, MemoryResult
 from tests.bench.summary import Row
@@ -169,4 +170,49 @@ def render_memory(result: MemoryResult) -> str:
         f" model names in {result.seconds:.0f} s (target < {megabytes(MEMORY_TARGET_BYTES)} MB: {met});"
         f" before {megabytes(result.before_bytes)} MB, peak {megabytes(result.peak_bytes)} MB,"
         f" series {'-' if result.series is None else format(result.series, ',')}, errors {result.errors}"
+    )
+
+
+def render_live(result: LiveResult) -> str:
+    """What the live contracts cost."""
+    answers = [
+        ("answers while 32 streams pass", "answers", "p50 ms", "p95 ms", "longest ms", "errors"),
+        *(
+            (one.path, str(one.answers), *map(milliseconds, (one.p50, one.p95, one.longest)), str(one.errors))
+            for one in result.routes
+        ),
+    ]
+    period = result.period
+    crowds = [
+        ("1,000 readers, 32 streams", "RSS MB", "KB a reader", "CPU %", "late", "messages", "fewest", "MB/s", "errors"),
+        ("none", megabytes(result.resident_bytes), "", number(result.quiet_cpu_share * 100), *_late_alone(result)),
+        *map(_crowd_line, result.crowds),
+    ]
+    evenness = (
+        f"WebSocket, one reader, {period.messages} messages: period {milliseconds(period.period_mean)} ms on average,"
+        f" p99 {milliseconds(period.jitter_p99)} ms off, at most {milliseconds(period.jitter_max)} ms"
+    )
+    explanation = (
+        "RSS, CPU, late: what the readers add to the line above; late: p99 of by how much the gap between two chunks of"
+        " a stream is longer than the pace, in ms. fewest: messages of the reader that got fewest."
+    )
+    return "\n".join([*align(answers, left=1), "", evenness, "", *align(crowds, left=1), explanation])
+
+
+def _late_alone(result: LiveResult) -> tuple[str, ...]:
+    return milliseconds(result.quiet_gap_p99), "", "", "", ""
+
+
+def _crowd_line(one: Crowded) -> tuple[str, ...]:
+    reading = one.reading
+    return (
+        one.path,
+        "+" + megabytes(one.resident_bytes),
+        number(one.resident_bytes / reading.connected / 1000 if reading.connected else None),
+        f"+{number(one.cpu_share * 100)}",
+        f"+{milliseconds(one.gap_p99)}",
+        f"{reading.messages:,}",
+        str(reading.fewest),
+        number(reading.bytes / reading.seconds / 1e6),
+        str(sum(reading.errors.values())),
     )

@@ -33,7 +33,7 @@ def test_errors_are_named() -> None:
 def test_the_document_is_json_and_has_every_figure() -> None:
     comparison = Comparison("json-1", ((300.0, 330.0), (300.0, 336.0)), 0.001, 0.001, 0)
     results = {"json-32": {"nginx": Measured()}}
-    report = Report(ROWS, results, None, None, [comparison], ["llama-exporter did not start"], (0.1, 1.96))
+    report = Report(ROWS, results, None, None, [comparison], None, ["llama-exporter did not start"], (0.1, 1.96))
     document = json.loads(json.dumps(report.document()))
     assert document["rows"][0]["figures"]["errors"] == {"connection lost": 2, "status 502": 1}
     assert document["rows"][2]["met"] is False

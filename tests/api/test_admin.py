@@ -1,0 +1,168 @@
+"""What holds for every room: keys, foreign pages, forms of errors, methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from exporter.api import admin
+from exporter.api.operation import Answer, Operation
+from exporter.api.room import Room
+from exporter.keys import KeyRing
+
+PAGE = "https://page.example"
+
+
+async def read(request: Request) -> Response:
+    return JSONResponse({"method": request.method})
+
+
+async def fail(_: Request) -> Response:
+    raise RuntimeError("a secret")
+
+
+def refuse_plainly(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status)
+
+
+def refuse_deeply(status: int, message: str) -> Response:
+    return JSONResponse({"detail": message}, status)
+
+
+OK = {200: Answer("What was asked for", dict[str, str])}
+ROOMS = [
+    Room(
+        "outer",
+        "",
+        (
+            Operation("GET", "/a", read, "get_a", "", OK),
+            Operation("POST", "/a", read, "post_a", "", OK),
+            Operation("GET", "/a/fail", fail, "get_fail", "", OK),
+            Operation("GET", "/open", read, "get_open", "", OK, open=True),
+        ),
+        prefixes=("/a",),
+        refuse=refuse_plainly,
+    ),
+    Room("inner", "", prefixes=("/a/b/",), refuse=refuse_deeply),
+]
+
+
+async def ask(
+    method: str,
+    path: str,
+    *,
+    keys: Sequence[str] = (),
+    origins: Sequence[str] = ("*",),
+    headers: Mapping[str, str] | None = None,
+) -> httpx.Response:
+    app = admin.application(ROOMS, KeyRing(keys), origins)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
+        return await client.request(method, path, headers=headers)
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("path", "document"),
+        [
+            ("/a/nope", {"error": "no such path: /a/nope"}),
+            ("/a/b/nope", {"detail": "no such path: /a/b/nope"}),
+            ("/nope", {"error": {"code": 404, "message": "no such path: /nope"}}),
+        ],
+    )
+    async def test_the_longest_prefix_decides_on_the_form(self, path: str, document: object) -> None:
+        answer = await ask("GET", path)
+        assert (answer.status_code, answer.json()) == (404, document)
+
+    async def test_a_failure_is_told_in_the_rooms_form_without_its_cause(self) -> None:
+        answer = await ask("GET", "/a/fail")
+        assert answer.status_code == 500
+        assert answer.json() == {"error": admin.FAILED}
+
+    async def test_a_method_that_a_path_does_not_have(self) -> None:
+        answer = await ask("DELETE", "/a")
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "GET, HEAD, POST"
+        assert set(answer.json()) == {"error"}
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_each_method_has_its_handler(self, method: str) -> None:
+        assert (await ask(method, "/a")).json() == {"method": method}
+
+    async def test_head_is_answered_like_get(self) -> None:
+        assert (await ask("HEAD", "/a")).status_code == 200
+
+
+class TestKeys:
+    async def test_without_a_key_nothing_but_what_is_open(self) -> None:
+        answer = await ask("GET", "/a", keys=["k"])
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert set(answer.json()) == {"error"}, "in the room's form"
+        assert (await ask("GET", "/open", keys=["k"])).status_code == 200
+        assert (await ask("GET", "/a/b/", keys=["k"])).json().keys() == {"detail"}
+
+    @pytest.mark.parametrize(
+        "header", [{"x-api-key": "k"}, {"authorization": "Bearer k"}, {"authorization": "bEARER k"}]
+    )
+    async def test_with_a_key_everything(self, header: dict[str, str]) -> None:
+        assert (await ask("GET", "/a", keys=["other", "k"], headers=header)).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"x-api-key": "wrong", "authorization": "Bearer k"}, 401),
+            ({"x-api-key": "k", "authorization": "Bearer wrong"}, 200),
+            ({"x-api-key": "", "authorization": "Bearer k"}, 200),
+        ],
+    )
+    async def test_x_api_key_goes_first(self, headers: dict[str, str], status: int) -> None:
+        assert (await ask("GET", "/a", keys=["k"], headers=headers)).status_code == status
+
+
+class TestForeignPages:
+    async def test_any_page_may_read(self) -> None:
+        answer = await ask("GET", "/a", headers={"origin": PAGE})
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in answer.headers
+
+    async def test_a_page_asks_first_without_a_key(self) -> None:
+        asked = {"origin": PAGE, "access-control-request-method": "GET", "access-control-request-headers": "x-api-key"}
+        answer = await ask("OPTIONS", "/a", keys=["k"], headers=asked)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "x-api-key" in answer.headers["access-control-allow-headers"].lower()
+
+    async def test_no_page_may_change_anything(self) -> None:
+        refused = await ask("POST", "/a", headers={"origin": PAGE, "content-type": "text/plain"})
+        assert refused.status_code == 403
+        assert "admin.cors_origins" in refused.json()["error"]
+        asked = {"origin": PAGE, "access-control-request-method": "POST"}
+        assert (await ask("OPTIONS", "/a", headers=asked)).status_code == 400
+
+    async def test_a_page_that_is_named_may(self) -> None:
+        answer = await ask("POST", "/a", origins=[PAGE], headers={"origin": PAGE})
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        asked = {"origin": PAGE, "access-control-request-method": "POST"}
+        assert (await ask("OPTIONS", "/a", origins=["*", PAGE], headers=asked)).status_code == 200
+
+    async def test_our_own_pages_may(self) -> None:
+        answer = await ask("POST", "/a", origins=[], headers={"origin": "http://admin"})
+        assert answer.status_code == 200
+        assert "access-control-allow-origin" not in answer.headers
+
+    async def test_pages_that_may_not_read_are_told_nothing(self) -> None:
+        answer = await ask("GET", "/a", origins=["https://other.example"], headers={"origin": PAGE})
+        assert "access-control-allow-origin" not in answer.headers
+
+    async def test_a_sandboxed_page_has_no_origin_and_changes_nothing(self) -> None:
+        assert (await ask("POST", "/a", headers={"origin": "null"})).status_code == 403
+
+    async def test_who_is_no_page_is_not_asked(self) -> None:
+        assert (await ask("POST", "/a", origins=[])).status_code == 200
