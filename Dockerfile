@@ -3,7 +3,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY exporter ./exporter
 RUN python -m venv /opt/llama-exporter \
- && /opt/llama-exporter/bin/pip install --no-cache-dir --constraint constraints.txt .
+ && /opt/llama-exporter/bin/pip install --no-cache-dir --constraint constraints.txt '.[redis]'
 
 FROM python:3.12-slim
 COPY --from=build /opt/llama-exporter /opt/llama-exporter

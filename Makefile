@@ -16,6 +16,7 @@ help:
 	@echo "make check   formatting, lint, types, import rules, generated docs"
 	@echo "make bench   CPU and latency per request and per chunk, side by side with nginx"
 	@echo "make docs    write the generated pages of docs/ anew"
+	@echo "make viewer  fetch Swagger UI, which shows the API at /api/docs, anew (npm)"
 
 $(READY): pyproject.toml constraints.txt
 	@tests/debian-packages venv
@@ -58,3 +59,19 @@ clean:
 .PHONY: coverage
 coverage: $(READY)
 	$(BIN)/python -m pytest -q tests/proxy tests/observe --cov=exporter.proxy --cov=exporter.observe --cov-branch --cov-fail-under=95
+
+# Swagger UI, which shows the API at /api/docs: the files of one exact release, compressed the same way each time.
+SWAGGER_UI        := 5.35.0
+SWAGGER_UI_SHA256 := 1b8e891893404ea4c3558b6a87e2a3e494e7eedba41168c2ece5800a391a6ea6
+VIEWER            := exporter/api/openapi/viewer
+
+.PHONY: viewer
+viewer:
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	npm pack --silent --pack-destination "$$folder" swagger-ui-dist@$(SWAGGER_UI) >/dev/null; \
+	archive="$$folder/swagger-ui-dist-$(SWAGGER_UI).tgz"; \
+	echo "$(SWAGGER_UI_SHA256)  $$archive" | sha256sum --check --quiet; \
+	tar -xzf "$$archive" -C "$$folder"; \
+	for file in swagger-ui-bundle.js swagger-ui.css; do gzip -9 -n -c "$$folder/package/$$file" > $(VIEWER)/$$file.gz; done; \
+	for file in LICENSE NOTICE swagger-ui-bundle.js.LICENSE.txt; do cat "$$folder/package/$$file" > $(VIEWER)/$$file; done; \
+	ls -l $(VIEWER)

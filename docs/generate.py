@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from exporter.api.room import Room
+from exporter.app import _Sidecar
 from exporter.config import ENV_FOREIGN, variable
 from exporter.settings import Settings, UpstreamSettings
 from exporter.telemetry.reference import render_reference
@@ -42,9 +44,35 @@ proxy_api_keys = ["a-long-random-string"]
 """
 
 
+ROUTES_BEGIN = "<!-- routes -->\n"
+ROUTES_END = "<!-- end of routes -->"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page by its path."""
-    return {HERE / "configuration.md": configuration_page(), HERE / "metrics.md": render_reference()}
+    return {
+        HERE / "api.md": api_page((HERE / "api.md").read_text(encoding="utf-8")),
+        HERE / "configuration.md": configuration_page(),
+        HERE / "metrics.md": render_reference(),
+    }
+
+
+def api_page(written: str) -> str:
+    """The page with the table of all routes as it is now, between two comments."""
+    head, _, rest = written.partition(ROUTES_BEGIN)
+    _, end, tail = rest.partition(ROUTES_END)
+    return f"{head}{ROUTES_BEGIN}{routes_table(_Sidecar(Settings()).rooms)}{end}{tail}"
+
+
+def routes_table(rooms: Sequence[Room]) -> str:
+    """Every route of the admin listener, as Markdown."""
+    lines = ["| contract | route | what |", "|---|---|---|"]
+    for room in rooms:
+        for each in room.operations:
+            note = " (open)" if each.open else ""
+            lines.append(f"| {room.name} | `{each.method} {each.path}` | {each.about}{note} |")
+        lines += [f"| {room.name} | `{getattr(each, 'path', '')}` | WebSocket |" for each in room.sockets]
+    return "\n".join(lines) + "\n"
 
 
 def configuration_page() -> str:

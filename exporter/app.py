@@ -19,12 +19,14 @@ import httpx
 from pydantic import SecretStr
 
 from exporter import __version__, listeners, logs
-from exporter.api import admin, exposition, health, index
+from exporter.api import admin, exposition, health, index, openapi, synapse, system_metrics, vandamme
 from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.asgi import ASGIApp
 from exporter.backends import has_several, make_backends, make_upstream, read_check, tell_tier, view_upstream
 from exporter.fanout import Fanout
+from exporter.http_protocol import Connections
+from exporter.intake import Intake
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
 from exporter.live.feed import Live
@@ -39,8 +41,10 @@ from exporter.system.amd import AmdCollector
 from exporter.system.availability import Availability, count_models
 from exporter.system.health_check import HealthCollector
 from exporter.system.host import HostCollector
+from exporter.system.index_files import IndexCollector
 from exporter.system.llama_server import LlamaServerCollector
 from exporter.system.nvidia import NvidiaCollector
+from exporter.system.redis_memory import RedisCollector
 from exporter.system.sampler import AsyncCollector, BlockingCollector, Part, Sampler
 from exporter.system.snapshot import HealthSnapshot, LlamaServerSnapshot
 from exporter.system.upstream_log import UpstreamLog
@@ -80,6 +84,8 @@ class _Sidecar:
         self.settings = settings
         self.upstreams = [make_upstream(each) for each in settings.upstreams]
         self.supervisor = Supervisor()
+        self.connections = Connections()
+        self.proxy_port = 0
         self.active = ActiveRequests()
         self.upstream_log = UpstreamLog()
         self.checks_health = settings.sampling.llama_server and len(self.upstreams) > 1
@@ -130,11 +136,38 @@ class _Sidecar:
     def make_rooms(self) -> list[Room]:
         """Everything that is served on the admin listener."""
         views = self.views()
-        return [
+        live = self.settings.live
+        rooms = [
             exposition.room(self.exposition.render),
             health.room(views),
+            system_metrics.room(
+                views,
+                interval=lambda: self.sampler.interval_seconds,
+                set_interval=self.sampler.set_interval,
+                envelope=live.system_metrics_envelope,
+            ),
+            synapse.room(
+                views,
+                intake=self.intake(),
+                max_readers=live.max_readers,
+                index_bytes=self.index_bytes,
+                redis_bytes=self.redis_bytes,
+            ),
+            vandamme.room(
+                views,
+                enabled=live.active_requests_stream,
+                interval_seconds=live.active_requests_interval_seconds,
+                heartbeat_seconds=live.active_requests_heartbeat_seconds,
+                max_readers=live.max_readers,
+            ),
             index.room(__version__),
         ]
+        return [*rooms, openapi.room(rooms, __version__, bool(self.settings.auth.api_keys))]
+
+    def intake(self) -> Intake:
+        """For what applications tell that route by themselves."""
+        decision_sinks = self.metrics.record_decision, self.live.record_decision
+        return Intake(self.fanout.emit, decision_sinks, self.live.recorded_availability)
 
     def views(self) -> Views:
         """What the rooms may know."""
@@ -164,6 +197,10 @@ class _Sidecar:
         if sampling.gpu:
             yield NvidiaCollector()
             yield AmdCollector()
+        if sampling.index_paths:
+            yield IndexCollector(sampling.index_paths)
+        if sampling.redis_url is not None:
+            yield RedisCollector(sampling.redis_url.get_secret_value())
         if sampling.llama_server:
             for each in self.upstreams:
                 if self.checks_health:
@@ -210,19 +247,34 @@ class _Sidecar:
         """Start what runs in the background, serve, and stop it all again."""
         self.supervisor.start("sampler", self.sampler.run)
         self.supervisor.start("event_loop_lag", self.lag.run)
+        for room in self.rooms:
+            for name, work in room.work.items():
+                self.supervisor.start(name, work)
+        self.proxy_port = proxy_socket.getsockname()[1]
         _announce(self.settings, proxy_socket, admin_sockets)
         gc.collect()
         gc.freeze()  # what was loaded stays: the collector need not look through it again and again
         apps: list[tuple[socket.socket, ASGIApp]] = [(proxy_socket, self.forwarder)]
         apps += [(each, self.admin) for each in admin_sockets]
         try:
-            await listeners.serve(apps, grace_seconds=self.settings.proxy.shutdown_grace_seconds)
+            await listeners.serve(
+                apps,
+                grace_seconds=self.settings.proxy.shutdown_grace_seconds,
+                websocket_sockets=admin_sockets,
+                connections=self.connections,
+                on_stop=self.end_streams,
+            )
         finally:
             await self.supervisor.stop()
             await self.sampler.close()
             await self.polls.aclose()
             await self.transport.aclose()
         log.info("stopped")
+
+    def end_streams(self) -> None:
+        """The sidecar is about to stop: what would go on for ever ends."""
+        for room in self.rooms:
+            room.close()
 
     def note_sample(self, part: Part) -> None:
         """A collector has looked."""
@@ -263,7 +315,18 @@ class _Sidecar:
 
     def open_connections(self) -> int:
         """Client connections to the proxy, and live streams of the admin listener."""
-        return sum(room.readers() for room in self.rooms)
+        proxied = self.connections.on(self.proxy_port)
+        return proxied + sum(room.readers() for room in self.rooms)
+
+    def index_bytes(self) -> int:
+        """Size of the vector indexes; 0 where none is configured."""
+        found = self.sampler.latest.index
+        return 0 if found is None else found.bytes
+
+    def redis_bytes(self) -> int:
+        """Memory of Redis; 0 where none is configured."""
+        found = self.sampler.latest.redis
+        return 0 if found is None else found.used_memory_bytes
 
     def last_request_at(self, upstream: str) -> float | None:
         """Monotonic time at which an upstream last worked for a client."""

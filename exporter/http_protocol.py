@@ -2,25 +2,36 @@
 
 - `scope["target"]` is the request target as it was sent, `scope["arrived"]` the monotonic time at which the head was
   complete: the application runs a turn of the event loop later, and that turn may be busy.
-- `scope["write"]` sends a piece of a response that has begun, at once and without a coroutine (`PieceWriter`).
+- `scope["write"]` sends a piece of a response that has begun, at once and without a coroutine (`PieceWriter`),
+  `scope["on_drain"]` takes what is called each time the client has caught up after it was too slow (None: no longer,
+  which is to be said before the response ends: the connection is the next request's then), `scope["abort"]` ends the
+  connection at once.
 - A request that offers another protocol (`Upgrade: h2c`, as Java's HTTP client does with every first request) is an
   ordinary request: llhttp would stop at its head, and its body would never be read.
 - Trailers are no header fields: a client could slip credentials or a second `Host` past whoever looked at the head.
 - A client that leaves is gone for each of its requests, not only for the newest, and `scope["on_leave"]` takes a
   callback for it (None: no longer): nobody has to wait in `receive` for the sake of that alone.
 - A head that is too long, or takes too long, ends the connection.
+- On the ports of `ListenerConfig.websocket_ports`, and nowhere else, a WebSocket handshake is one:
+  `websocket_protocol` has the connection from there on.
+- Open connections are counted by port.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 import httptools
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from exporter.asgi import ASGIApp
+from exporter.websocket_protocol import SharedFrameProtocol
 
 FRAMING = (b"content-length", b"transfer-encoding")
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -29,24 +40,63 @@ HEAD_LIMIT_SECONDS = 30.0
 """From the first byte of a request to the end of its head."""
 
 
+class Connections:
+    """How many client connections are open, by the port that they came in on."""
+
+    def __init__(self) -> None:
+        self._open: Counter[int] = Counter()
+
+    def on(self, port: int) -> int:
+        """Open connections on a port."""
+        return self._open[port]
+
+    def made(self, port: int) -> None:
+        """A client has connected."""
+        self._open[port] += 1
+
+    def lost(self, port: int) -> None:
+        """It is gone."""
+        self._open[port] -= 1
+
+
+class ListenerConfig(uvicorn.Config):
+    """uvicorn's configuration, and what its connections need to know beside it."""
+
+    def __init__(
+        self, app: ASGIApp, *, websocket_ports: Collection[int], connections: Connections, **options: Any
+    ) -> None:
+        super().__init__(app, ws="none", **options)
+        self.websocket_ports = frozenset(websocket_ports)
+        self.connections = connections
+
+
 class TransparentProtocol(HttpToolsProtocol):
     """One client connection."""
 
+    config: ListenerConfig
     _in_head = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _unfinished: list[RequestResponseCycle]
     _on_leave: dict[RequestResponseCycle, Callable[[], None]]
+    _on_drain: Callable[[], None] | None = None
+    _port: int
+    _takes_websockets: bool
+    _is_handshake = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         self._unfinished = []
         self._on_leave = {}
         super().connection_made(transport)
+        self._port = (self.server and self.server[1]) or 0
+        self._takes_websockets = self._port in self.config.websocket_ports
+        self.config.connections.made(self._port)
         self._start_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, and with it whoever waited for an answer."""
+        self.config.connections.lost(self._port)
         self._stop_head_timer()
         for cycle in self._open_cycles():
             cycle.disconnected = True
@@ -55,6 +105,12 @@ class TransparentProtocol(HttpToolsProtocol):
         callbacks, self._on_leave = self._on_leave, {}
         for callback in callbacks.values():
             callback()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if self._on_drain is not None:
+            self._on_drain()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -77,10 +133,16 @@ class TransparentProtocol(HttpToolsProtocol):
         """The head of a request is complete."""
         self._in_head = False
         self._stop_head_timer()
+        if self._takes_websockets:
+            self._is_handshake = self._offers_websocket()
         super().on_headers_complete()
+        if self._is_handshake:
+            return
         self._unfinished = [*self._open_cycles(), self.cycle]
         self.scope["on_leave"] = partial(self._set_on_leave, self.cycle)  # type: ignore[typeddict-unknown-key]
+        self.scope["on_drain"] = self._set_on_drain  # type: ignore[typeddict-unknown-key]
         self.scope["write"] = PieceWriter(self.cycle).write  # type: ignore[typeddict-unknown-key]
+        self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
         self.scope["arrived"] = time.monotonic()  # type: ignore[typeddict-unknown-key]
         self.scope["target"] = self.url  # type: ignore[typeddict-unknown-key]
 
@@ -99,6 +161,9 @@ class TransparentProtocol(HttpToolsProtocol):
                     return
                 except httptools.HttpParserUpgrade as offer:
                     data = data[offer.args[0] :]
+                    if self._is_handshake:
+                        self._hand_over(data)
+                        return
                     self._read_on()
         except _HeadTooLongError:
             self._refuse("431 Request Header Fields Too Large")
@@ -114,6 +179,38 @@ class TransparentProtocol(HttpToolsProtocol):
             fields = b"".join(b"%b: %b\r\n" % field for field in self.headers if field[0] in FRAMING)
             self.parser.feed_data(b"POST / HTTP/1.1\r\n" + fields + b"\r\n")
 
+    def _should_upgrade(self) -> bool:
+        """What uvicorn asks at a head that offers another protocol."""
+        return self._is_handshake
+
+    def _offers_websocket(self) -> bool:
+        """Whether the head is a WebSocket handshake, good or bad. HTTP/1.0 has none (RFC 9110, 7.8), and behind a
+        request that is not answered yet there is no place for one."""
+        return (
+            self.parser.should_upgrade()
+            and [value.lower() for name, value in self.headers if name == b"upgrade"] == [b"websocket"]
+            and self.parser.get_http_version() == "1.1"
+            and not self._open_cycles()
+        )
+
+    def _hand_over(self, early: bytes) -> None:
+        """Leave the connection, whose handshake has come in, to the WebSocket protocol."""
+        if early:  # a client has to wait for the answer to its handshake (RFC 6455, 4.1)
+            self._refuse("400 Bad Request")
+            return
+        self.connections.discard(self)
+        fields = b"".join(b"%b: %b\r\n" % field for field in self.headers)
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (self.parser.get_method(), self.url, fields)
+        self.parser = None  # type: ignore[assignment]  # it refers to us
+        successor = SharedFrameProtocol(
+            self.config, self.server_state, self.app_state, partial(self.config.connections.lost, self._port)
+        )
+        self.transport.set_protocol(successor)
+        successor.connection_made(self.transport)
+        if self.flow.write_paused:
+            successor.pause_writing()
+        successor.shake_hands(head)
+
     def _has_body(self) -> bool:
         return any(name in FRAMING and value != b"0" for name, value in self.headers)
 
@@ -127,6 +224,9 @@ class TransparentProtocol(HttpToolsProtocol):
             callback()
         else:
             self._on_leave[cycle] = callback
+
+    def _set_on_drain(self, callback: Callable[[], None] | None) -> None:
+        self._on_drain = callback
 
     def _refuse(self, status: str) -> None:
         """Answer what is no request. In or before another answer there is no place for that: then only close."""

@@ -15,15 +15,16 @@ import math
 import resource
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 import uvicorn
 
 from exporter.asgi import ASGIApp, Receive, Scope, Send
 from exporter.errors import StartupError
-from exporter.http_protocol import TransparentProtocol
+from exporter.http_protocol import Connections, ListenerConfig, TransparentProtocol
 from exporter.settings import split_address
+from exporter.websocket_protocol import MESSAGE_LIMIT_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +94,19 @@ class Dispatcher:
         await self._by_port[scope["server"][1]](scope, receive, send)
 
 
+def _do_nothing() -> None:
+    """What is to be done at the stop, when nobody says."""
+
+
 class Server(uvicorn.Server):
-    """uvicorn with our manners at the end: a second signal, whichever it is, ends at once."""
+    """uvicorn with our manners at the end: a second signal, whichever it is, ends at once.
+
+    `on_stop` is called when the server begins to stop, before it waits for what is in flight.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None] = _do_nothing) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM and SIGINT: finish what is in flight; again: stop."""
@@ -105,29 +117,61 @@ class Server(uvicorn.Server):
             log.info("finishing what is in flight", extra={"signal": signal.Signals(sig).name})
         self.should_exit = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and wait until what is in flight has ended."""
+        self._on_stop()
+        await super().shutdown(sockets)
 
-def server(apps: Sequence[tuple[socket.socket, ASGIApp]], *, grace_seconds: float) -> Server:
+
+def server(
+    apps: Sequence[tuple[socket.socket, ASGIApp]],
+    *,
+    grace_seconds: float,
+    websocket_sockets: Sequence[socket.socket] = (),
+    connections: Connections | None = None,
+    on_stop: Callable[[], None] = _do_nothing,
+) -> Server:
     """The server for these listeners; `serve` runs it."""
-    return Server(
-        uvicorn.Config(
-            Dispatcher({listener.getsockname()[1]: app for listener, app in apps}),
-            http=TransparentProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=math.ceil(grace_seconds),
-        )
+    config = ListenerConfig(
+        Dispatcher({listener.getsockname()[1]: app for listener, app in apps}),
+        websocket_ports=[listener.getsockname()[1] for listener in websocket_sockets],
+        connections=connections or Connections(),
+        http=TransparentProtocol,
+        ws_max_size=MESSAGE_LIMIT_BYTES,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=math.ceil(grace_seconds),
     )
+    return Server(config, on_stop)
 
 
-async def serve(apps: Sequence[tuple[socket.socket, ASGIApp]], *, grace_seconds: float) -> None:
-    """Serve until SIGTERM or SIGINT, then finish requests in flight for up to `grace_seconds`."""
-    running = server(apps, grace_seconds=grace_seconds)
+async def serve(
+    apps: Sequence[tuple[socket.socket, ASGIApp]],
+    *,
+    grace_seconds: float,
+    websocket_sockets: Sequence[socket.socket] = (),
+    connections: Connections | None = None,
+    on_stop: Callable[[], None] = _do_nothing,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish requests in flight for up to `grace_seconds`.
+
+    `websocket_sockets` are those of `apps` whose application takes WebSockets; on the others a handshake is a request
+    like any other. `connections` is kept up to date. `on_stop` is called once, in the event loop, when the first signal
+    has come: what would go on for ever, such as event streams, ends itself then.
+    """
+    running = server(
+        apps,
+        grace_seconds=grace_seconds,
+        websocket_sockets=websocket_sockets,
+        connections=connections,
+        on_stop=on_stop,
+    )
     # uvicorn raises the signals that it caught once more when it is done, for whoever handled them
     # before: nobody, here.
     for sig in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,11 @@ from typing import Any
 import pytest
 
 from exporter import listeners
+from exporter.asgi import Receive, Scope, Send
 from exporter.errors import StartupError
 from exporter.settings import split_address
+from tests.proxy.harness import ask
+from tests.serving import HANDSHAKE, on_both_loops, serving, until
 
 
 @contextmanager
@@ -84,3 +88,140 @@ async def test_requests_go_by_port() -> None:
     for port in (2, 1, 2):
         await dispatcher({"server": ("127.0.0.1", port)}, app(""), app(""))
     assert seen == ["admin", "proxy", "admin"]
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """200, to HTTP alone."""
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def accept(scope: Scope, receive: Receive, send: Send) -> None:
+    """A WebSocket without a word."""
+    if scope["type"] == "http":
+        await answer(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    await receive()
+
+
+class EventStream:
+    """An endless answer, which ends when it is told to; `go` is that."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+        self.go = asyncio.Event()
+        self.drained = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        self.scopes.append(scope)
+        await self.go.wait()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def note_drain(self) -> None:
+        self.drained += 1
+
+    def fill(self, number: int) -> int:
+        """Write until that reader's buffer is full. Bytes written."""
+        written = PIECE
+        while self.scopes[number]["write"](bytes(PIECE)):
+            written += PIECE
+            assert written < 1 << 27
+        return written
+
+
+PIECE = 50_000
+
+
+@on_both_loops
+async def test_websockets_are_taken_on_their_ports_alone() -> None:
+    handshake = ask("GET", "/", *HANDSHAKE)
+    async with serving(answer, accept, websockets=(False, True)) as running:
+        async with await running.connect(0) as client:
+            for _ in range(2):
+                assert (await client.exchange(handshake))[0] == 200
+        async with await running.connect(1) as client:
+            await client.send(handshake)
+            assert (await client.head())[0] == 101
+
+
+@on_both_loops
+async def test_open_connections_are_counted_by_port() -> None:
+    async with serving(answer, accept, websockets=(False, True)) as running:
+        silent = await running.connect(0)
+        kept_alive = await running.connect(0)
+        assert (await kept_alive.exchange(ask("GET", "/")))[0] == 200
+        websocket = await running.open_websocket(number=1)
+        await running.until_open(2, 0)
+        await running.until_open(1, 1)
+        websocket.raw.reset()
+        await silent.close()
+        await running.until_open(0, 1)
+        await running.until_open(1, 0)
+        kept_alive.abort()
+        await running.until_open(0, 0)
+        assert running.connections.on(1) == 0
+
+
+@on_both_loops
+async def test_the_stop_is_announced_before_it_waits() -> None:
+    stream = EventStream()
+    async with serving(stream, on_stop=stream.go.set) as running, await running.connect() as client:
+        await client.send(ask("GET", "/events"))
+        _, fields = await client.head()
+        stopping = asyncio.get_running_loop().create_task(running.stop())
+        assert await client.body(fields) == b""  # it ends properly, not by breaking off
+        assert await client.rest() == b""
+        assert await stopping < 0.8
+        assert len(running.stopped) == 1
+
+
+@on_both_loops
+async def test_what_does_not_end_itself_has_the_grace() -> None:
+    stream = EventStream()
+    async with serving(stream, grace_seconds=1) as running, await running.connect() as client:
+        await client.send(ask("GET", "/events"))
+        await client.head()
+        assert await running.stop() >= 1
+
+
+@on_both_loops
+async def test_a_slow_reader_of_a_response() -> None:
+    """`write` says when to stop, `on_drain` when to go on."""
+    stream = EventStream()
+    async with serving(stream) as running, await running.connect(receive_buffer=16_384) as client:
+        await client.send(ask("GET", "/events"))
+        await client.head()
+        stream.scopes[0]["on_drain"](stream.note_drain)
+        for turn in (1, 2):
+            left = stream.fill(0)
+            async for chunk in client.chunks():
+                left -= len(chunk)
+                if not left:
+                    break
+            await until(lambda turn=turn: stream.drained == turn)  # type: ignore[misc]
+        stream.scopes[0]["on_drain"](None)
+        stream.fill(0)
+        stream.scopes[0]["abort"]()
+        await running.until_open(0)
+        assert stream.drained == 2
+        stream.go.set()
+
+
+@on_both_loops
+async def test_nobody_drains_by_leaving() -> None:
+    stream = EventStream()
+    gone = asyncio.Event()
+    async with serving(stream) as running, await running.connect(receive_buffer=16_384) as client:
+        await client.send(ask("GET", "/events"))
+        await client.head()
+        stream.scopes[0]["on_drain"](stream.note_drain)
+        stream.scopes[0]["on_leave"](gone.set)
+        stream.fill(0)
+        client.reset()
+        await asyncio.wait_for(gone.wait(), 5)
+        assert stream.drained == 0
+        stream.go.set()

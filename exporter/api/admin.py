@@ -24,12 +24,16 @@ class Forms:
     """The form of errors at each path."""
 
     def __init__(self, rooms: Sequence[Room]) -> None:
-        forms = {prefix: room.refuse for room in rooms for prefix in room.prefixes}
+        forms = {place: room.refuse for room in rooms for place in room.places}
         self._forms = sorted(forms.items(), key=lambda item: len(item[0]), reverse=True)
 
     def at(self, path: str) -> Refuse:
-        """That of the longest prefix."""
-        return next((form for prefix, form in self._forms if path.startswith(prefix)), refuse)
+        """That of the longest place in which the path lies."""
+        return next((form for place, form in self._forms if _lies_at(path, place)), refuse)
+
+
+def _lies_at(path: str, place: str) -> bool:
+    return path.startswith(place) if place.endswith("/") else path == place
 
 
 class KeyCheck:

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from exporter.api.documents import json_answer
 from exporter.api.operation import Operation
 
 
@@ -23,7 +24,7 @@ class Refuse(Protocol):
 
 def refuse(status: int, message: str) -> Response:
     """The form of errors where no contract has another: `{"error": {"code", "message"}}`."""
-    return JSONResponse({"error": {"code": status, "message": message}}, status)
+    return json_answer({"error": {"code": status, "message": message}}, status)
 
 
 def _nothing() -> None:
@@ -39,8 +40,9 @@ class Room:
     about: str
     """What the contract is, in a sentence or two of Markdown."""
     operations: tuple[Operation, ...] = ()
-    prefixes: tuple[str, ...] = ()
-    """Paths that begin so are the room's, also where there is nothing; the longest prefix decides."""
+    places: tuple[str, ...] = ()
+    """Paths that are the room's, also where there is nothing: with a slash at the end, all that begin so. The longest
+    decides."""
     refuse: Refuse = refuse
     """Its form of errors: keys, unknown paths, methods, failures."""
     error_shape: Any = None

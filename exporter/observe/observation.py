@@ -15,6 +15,7 @@ from exporter.observe.endpoints import find_endpoint
 from exporter.observe.facts import Facts
 from exporter.observe.reader import Headers, Reader, open_reader
 from exporter.observe.request import RequestBody, find_origin, query_model, read_body
+from exporter.observe.tokens import Totals, Usage
 from exporter.record import Attempt, AttemptResult, Decision, Outcome, RequestRecord
 
 
@@ -161,6 +162,21 @@ class Observation:
         return self._clock.chunks
 
     @property
+    def streamed(self) -> bool:
+        """Whether the client asked for a stream, or the answer is one."""
+        return self.stream or self._answered_stream
+
+    @property
+    def usage_so_far(self) -> Usage:
+        """Token counts that the server has told so far. Some servers tell those of the input before they answer."""
+        return self._totals().usage
+
+    @property
+    def tool_calls_so_far(self) -> int:
+        """Calls of tools that the answer has begun."""
+        return len(self._facts.tool_calls)
+
+    @property
     def retained_bytes(self) -> int:
         """Bytes of bodies held back now; bounded by `Look`."""
         return self._body.retained_bytes + (self._reader.retained_bytes if self._reader else 0)
@@ -260,6 +276,9 @@ class Observation:
     def _since_start(self, moment: float | None) -> float | None:
         return None if moment is None else moment - self.started
 
+    def _totals(self) -> Totals:
+        return self._facts.tokens.totals(None if self.operation == "chat" else self._choices)
+
     def _has_ended(self) -> bool:
         """Whether the answer said that it is complete, in all its choices."""
         prompts = 1 if self.operation == "chat" else self.message_count or 1
@@ -267,7 +286,7 @@ class Observation:
 
     def _record(self, now: float, outcome: Outcome, reason: str | None) -> RequestRecord:
         facts, clock = self._facts, self._clock
-        totals = facts.tokens.totals(None if self.operation == "chat" else self._choices)
+        totals = self._totals()
         ended = clock.chunks == 0 or self._has_ended()
         output, source = summary.count_output(totals.usage, clock.chunks, ended, facts)
         duration = now - self.started
@@ -283,7 +302,7 @@ class Observation:
             operation=self.operation,
             inference=self.inference,
             requested_model=self.requested_model and public_name(self.requested_model),
-            stream=self.stream or self._answered_stream,
+            stream=self.streamed,
             message_count=self.message_count,
             tool_uses=self.tool_uses,
             tool_results=self.tool_results,

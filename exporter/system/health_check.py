@@ -70,6 +70,9 @@ class HealthCollector:
             return HealthSnapshot(self._upstream, ServerState.UNREACHABLE)
         return HealthSnapshot(self._upstream, health.state or ServerState.READY, health.seconds)
 
+    async def close(self) -> None:
+        """Nothing is held that is our own: the client belongs to whoever made it."""
+
 
 async def ask_health(endpoints: Endpoints, is_working: Callable[[], bool]) -> Health:
     """Ask `/health`. Raises NoConnectionError, KeyRefusedError.

@@ -44,6 +44,8 @@ class HostCollector:
     ) -> None:
         self._clock = clock
         self._cpu = CpuMeter()
+        # From now to the first sample is a first share: who asks early should not be told that nobody works here.
+        self._cpu.update(clock(), cpu_seconds(psutil.cpu_times()._asdict()))
         self._disk_rates = Rates()
         self._network_rates = Rates()
         self._file_systems = file_systems or FileSystemReader()

@@ -70,6 +70,9 @@ class LlamaServerCollector:
         except KeyRefusedError as error:
             return self._gone(Health(ServerState.ERROR, error=str(error)))
 
+    async def close(self) -> None:
+        """Nothing is held that is our own: the client belongs to whoever made it."""
+
     async def _snapshot_for(self, health: Health) -> LlamaServerSnapshot:
         if health.state is ServerState.UNREACHABLE or health.state is ServerState.ERROR:
             return self._gone(health)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from exporter import tasks
 from exporter.errors import CollectorError
@@ -22,7 +22,9 @@ from exporter.system.snapshot import (
     GpuSnapshot,
     HealthSnapshot,
     HostSnapshot,
+    IndexSnapshot,
     LlamaServerSnapshot,
+    RedisSnapshot,
     Snapshot,
 )
 from exporter.system.worker import Worker
@@ -37,8 +39,9 @@ JITTER = 0.1
 CLOSE_SECONDS = 1.0
 """How long `close` waits for a collector that is blocked."""
 
-Part = HostSnapshot | tuple[GpuSnapshot, ...] | LlamaServerSnapshot | HealthSnapshot
+Part = HostSnapshot | tuple[GpuSnapshot, ...] | LlamaServerSnapshot | HealthSnapshot | IndexSnapshot | RedisSnapshot
 """What one collector contributes to the snapshot."""
+P = TypeVar("P")
 
 
 class BlockingCollector(Protocol):
@@ -75,6 +78,10 @@ class AsyncCollector(Protocol):
         """Look once. Raises as for BlockingCollector."""
         ...
 
+    async def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
 
 @dataclass(slots=True, eq=False)
 class _Entry:
@@ -82,7 +89,7 @@ class _Entry:
 
     name: str
     start: Callable[[], asyncio.Future[Part]]
-    close: Callable[[], asyncio.Future[None]] | None
+    close: Callable[[], asyncio.Future[None]]
     longest_interval_seconds: float = math.inf
     jitter: float = 0.0
     running: asyncio.Future[Part] | None = None
@@ -156,7 +163,7 @@ class Sampler:
         running = [entry.running for entry in self._entries if entry.running is not None]
         for collecting in running:
             collecting.cancel()
-        closing = [entry.close() for entry in self._entries if entry.close is not None]
+        closing = [entry.close() for entry in self._entries]
         await _wait_for([*running, *closing], CLOSE_SECONDS)
         for future in closing:
             if not future.done():
@@ -243,7 +250,10 @@ def _async_entry(collector: AsyncCollector) -> _Entry:
     def start() -> asyncio.Future[Part]:
         return tasks.spawn(collector.collect(), name=f"collect:{collector.name}")
 
-    return _Entry(collector.name, start, None, collector.longest_interval_seconds, JITTER)
+    def close() -> asyncio.Future[None]:
+        return tasks.spawn(collector.close(), name=f"close:{collector.name}")
+
+    return _Entry(collector.name, start, close, collector.longest_interval_seconds, JITTER)
 
 
 def _blocking_entry(collector: BlockingCollector) -> _Entry:
@@ -264,11 +274,18 @@ def _snapshot(entries: Iterable[_Entry]) -> Snapshot:
     entries = list(entries)
     parts = [entry.part for entry in entries if entry.part is not None]
     return Snapshot(
-        host=next((part for part in parts if isinstance(part, HostSnapshot)), None),
+        host=_only(HostSnapshot, parts),
         gpus=tuple(gpu for part in parts if isinstance(part, tuple) for gpu in part),
         servers={part.upstream: part for part in parts if isinstance(part, LlamaServerSnapshot)},
         collectors={entry.name: entry.status for entry in entries if entry.status is not None},
+        index=_only(IndexSnapshot, parts),
+        redis=_only(RedisSnapshot, parts),
     )
+
+
+def _only(kind: type[P], parts: Iterable[Part]) -> P | None:
+    """The part of a kind of which there is one at most."""
+    return next((part for part in parts if isinstance(part, kind)), None)
 
 
 def _words(error: BaseException) -> str:

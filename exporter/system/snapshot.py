@@ -248,6 +248,22 @@ class HealthSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexSnapshot:
+    """The vector indexes beside which the sidecar runs."""
+
+    bytes: int
+    """Of all files in the configured paths together."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSnapshot:
+    """The Redis that applications cache in."""
+
+    used_memory_bytes: int
+    """What Redis has allocated for everything it holds."""
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorStatus:
     """How a collector's last run went."""
 
@@ -268,4 +284,6 @@ class Snapshot:
     servers: Mapping[str, LlamaServerSnapshot] = field(default_factory=dict)
     """By upstream name, in configured order."""
     collectors: Mapping[str, CollectorStatus] = field(default_factory=dict)
-    """By collector name: host, nvidia, amd, and `llama_server:<upstream>`."""
+    """By collector name: host, nvidia, amd, index, redis, `health:<upstream>` and `llama_server:<upstream>`."""
+    index: IndexSnapshot | None = None
+    redis: RedisSnapshot | None = None

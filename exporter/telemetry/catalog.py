@@ -29,6 +29,8 @@ class Feed(StrEnum):
     SERVER = "the latest sample of each llama-server"
     HOST = "the latest sample of the host"
     GPU = "the latest sample of each GPU"
+    INDEX = "the latest sample of the index files"
+    REDIS = "the latest sample of Redis"
     HEALTH = "every health check"
     SELF = "the sidecar's own bookkeeping"
     TIMER = "a timer, every half second"
@@ -448,6 +450,23 @@ SYSTEM_UPTIME = Metric(
     Feed.HOST,
     unit="seconds",
     convention="system.uptime",
+)
+
+# What applications keep beside the models
+
+INDEX_SIZE = Metric(
+    "llm_index_size_bytes",
+    Kind.GAUGE,
+    "Size of the vector indexes (`sampling.index_paths`) on disk; absent where none is configured.",
+    Feed.INDEX,
+    unit="bytes",
+)
+REDIS_USED_MEMORY = Metric(
+    "llm_redis_used_memory_bytes",
+    Kind.GAUGE,
+    "Memory that Redis (`sampling.redis_url`) has allocated; absent where none is configured.",
+    Feed.REDIS,
+    unit="bytes",
 )
 
 # The sidecar's process

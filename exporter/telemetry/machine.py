@@ -1,4 +1,4 @@
-"""Families about the machine: host, file systems, disks, networks, the sidecar's process, GPUs.
+"""Families about the machine: host, file systems, disks, networks, the sidecar's process, GPUs, indexes, Redis.
 
 `snapshot` calls it at each scrape with the newest samples. Names and labels follow OpenTelemetry's system, process and
 hardware conventions (v1.44).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from exporter.system.nvidia import THROTTLE_REASONS
-from exporter.system.snapshot import FileSystem, GpuSnapshot, HostSnapshot
+from exporter.system.snapshot import FileSystem, GpuSnapshot, HostSnapshot, IndexSnapshot, RedisSnapshot
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
 from exporter.telemetry.guard import clean
@@ -103,6 +103,12 @@ def gpu_families(gpus: Sequence[GpuSnapshot]) -> Iterator[Sampled]:
         yield Sampled(metric, _figures(read, named))
     yield _of_gpus(catalog.GPU_CLOCK, named, _clocks)
     yield _of_gpus(catalog.GPU_THROTTLE_REASON, named, _throttle_reasons)
+
+
+def retrieval_families(index: IndexSnapshot | None, redis: RedisSnapshot | None) -> Iterator[Sampled]:
+    """What applications keep beside the models."""
+    yield single(catalog.INDEX_SIZE, index.bytes if index is not None else None)
+    yield single(catalog.REDIS_USED_MEMORY, redis.used_memory_bytes if redis is not None else None)
 
 
 _Named = Sequence[tuple[tuple[str, ...], GpuSnapshot]]

@@ -80,6 +80,7 @@ _GROUPS = (
         ("system_",),
         "The conventions have no load average; these names are those of the OpenTelemetry Collector's host metrics.",
     ),
+    ("Beside the models", ("llm_index_", "llm_redis_"), ""),
     ("The sidecar's process", ("process_",), ""),
     (
         "GPUs",

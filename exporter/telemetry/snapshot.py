@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from prometheus_client.core import Metric as MetricFamily
 
 from exporter.system.availability import count_models
-from exporter.telemetry.machine import gpu_families, host_families
+from exporter.telemetry.machine import gpu_families, host_families, retrieval_families
 from exporter.telemetry.mirror import mirrored_families
 from exporter.telemetry.sampled import Sampled
 from exporter.telemetry.servers import in_flight_family, server_families
@@ -37,6 +37,7 @@ class SnapshotFamilies:
         if snapshot.host is not None:
             yield from host_families(snapshot.host, sources.wall_clock())
         yield from gpu_families(snapshot.gpus)
+        yield from retrieval_families(snapshot.index, snapshot.redis)
         yield from sidecar_families(sources, tuple(snapshot.collectors.values()))
         yield from mirrored_families(servers)
 

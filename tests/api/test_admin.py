@@ -44,10 +44,10 @@ ROOMS = [
             Operation("GET", "/a/fail", fail, "get_fail", "", OK),
             Operation("GET", "/open", read, "get_open", "", OK, open=True),
         ),
-        prefixes=("/a",),
+        places=("/a", "/a/"),
         refuse=refuse_plainly,
     ),
-    Room("inner", "", prefixes=("/a/b/",), refuse=refuse_deeply),
+    Room("inner", "", places=("/a/b/",), refuse=refuse_deeply),
 ]
 
 
@@ -74,7 +74,7 @@ class TestErrors:
             ("/nope", {"error": {"code": 404, "message": "no such path: /nope"}}),
         ],
     )
-    async def test_the_longest_prefix_decides_on_the_form(self, path: str, document: object) -> None:
+    async def test_the_longest_place_decides_on_the_form(self, path: str, document: object) -> None:
         answer = await ask("GET", path)
         assert (answer.status_code, answer.json()) == (404, document)
 

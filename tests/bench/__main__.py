@@ -162,6 +162,7 @@ def observe_live(options: argparse.Namespace, home: Path, complaints: list[str])
         return None
     complaints += [f"live, {one.path}: {one.errors} errors" for one in found.routes if one.errors]
     complaints += [f"live, readers of {one.path}: {one.reading.errors}" for one in found.crowds if one.reading.errors]
+    complaints += [f"live, one reader: {found.period.errors}"] if found.period.errors else []
     return found
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.bench.arithmetic import difference, percentile
@@ -61,12 +62,16 @@ class Crowded:
 
     path: str
     reading: Reading
+    quiet_resident_bytes: int
+    """With the streams alone."""
+    quiet_cpu_share: float
+    """CPU seconds per second, likewise."""
+    quiet_late: float | None
+    """p99 of how much later than its pace a chunk came, in seconds, likewise."""
     resident_bytes: int
-    """More than before."""
+    """What the readers add to each of the three."""
     cpu_share: float
-    """CPU seconds per second, beyond what the streams alone take."""
-    gap_p99: float | None
-    """How much later than its pace a chunk came, seconds, beyond what it did without readers."""
+    late: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +81,33 @@ class LiveResult:
     routes: list[RouteFigures]
     period: Reading
     crowds: list[Crowded]
-    quiet_cpu_share: float
-    """CPU seconds per second with the streams alone."""
-    quiet_gap_p99: float | None
-    resident_bytes: int
-    """With the streams alone."""
 
 
 def measure_live(home: Path, tell: Callable[[str], None]) -> LiveResult:
     """Three tiers, 32 streams of a chunk every 20 ms. Raises StartError."""
-    with start_upstreams(len(TIERS)) as ports, start_ours(home, ports[0], routed_command(ports)) as ours:
-        assert ours.admin_port is not None
-        run_load(_streams(ours, 2.0))
-        tell("live: answers")
-        with _streaming(ours, POLL_SECONDS + 2):
-            time.sleep(1)
-            routes = poll(ours.admin_port, POLL_SECONDS)
-        tell("live: streams alone")
-        quiet, quiet_cpu = _measured(ours, READ_SECONDS)
-        resident = resident_bytes(ours.pids)
-        tell("live: period of the WebSocket")
-        with _streaming(ours, PERIOD_SECONDS + 2):
-            period = Readers(ReadingPlan(ours.admin_port, WEBSOCKET, 1, PERIOD_SECONDS)).result()
-        crowds = [_crowd(ours, path, quiet, quiet_cpu, tell) for path in (WEBSOCKET, EVENTS)]
-    return LiveResult(routes, period, crowds, quiet_cpu, _late(quiet), resident)
+    with start_upstreams(len(TIERS)) as ports:
+        fresh = partial(start_ours, home, ports[0], routed_command(ports))
+        with fresh() as ours:
+            assert ours.admin_port is not None
+            run_load(_streams(ours, 2.0))
+            tell("live: answers")
+            with _streaming(ours, POLL_SECONDS + 2):
+                time.sleep(1)
+                routes = poll(ours.admin_port, POLL_SECONDS)
+            tell("live: period of the WebSocket")
+            with _streaming(ours, PERIOD_SECONDS + 2):
+                period = Readers(ReadingPlan(ours.admin_port, WEBSOCKET, 1, PERIOD_SECONDS)).result()
+        crowds = []
+        for path in (WEBSOCKET, EVENTS):
+            with fresh() as ours:  # memory that was freed is not given back, and the next crowd would seem to need none
+                crowds.append(_crowd(ours, path, tell))
+    return LiveResult(routes, period, crowds)
 
 
-def _crowd(ours: Target, path: str, quiet: Sample, quiet_cpu: float, tell: Callable[[str], None]) -> Crowded:
-    tell(f"live: {READERS} readers of {path}")
+def _crowd(ours: Target, path: str, tell: Callable[[str], None]) -> Crowded:
     assert ours.admin_port is not None
+    tell(f"live: streams alone, then with {READERS} readers of {path}")
+    quiet, quiet_cpu = _measured(ours, READ_SECONDS)
     before = resident_bytes(ours.pids)
     reading = Readers(ReadingPlan(ours.admin_port, path, READERS, READ_SECONDS + RAMP_SECONDS))
     reading.wait_connected()
@@ -114,9 +117,12 @@ def _crowd(ours: Target, path: str, quiet: Sample, quiet_cpu: float, tell: Calla
     return Crowded(
         path=path,
         reading=reading.result(),
+        quiet_resident_bytes=before,
+        quiet_cpu_share=quiet_cpu,
+        quiet_late=difference(quiet.gap_p99, PACE_SECONDS),
         resident_bytes=resident - before,
         cpu_share=cpu - quiet_cpu,
-        gap_p99=difference(sample.gap_p99, quiet.gap_p99),
+        late=difference(sample.gap_p99, quiet.gap_p99),
     )
 
 
@@ -149,10 +155,6 @@ def _streams(ours: Target, seconds: float) -> Plan:
 def _measured(ours: Target, seconds: float) -> tuple[Sample, float]:
     sample = run_load(_streams(ours, seconds))
     return sample, sample.cpu_seconds / sample.seconds
-
-
-def _late(sample: Sample) -> float | None:
-    return difference(sample.gap_p99, PACE_SECONDS)
 
 
 @contextmanager

@@ -25,6 +25,8 @@ from tests.bench.processes import raise_file_limit
 WEBSOCKET, EVENTS = "/api/metrics/ws", "/metrics/active-requests/stream"
 KEY = base64.b64encode(b"0123456789abcdef").decode()
 OPENING_AT_ONCE = 50
+TEXT, PING, PONG = 0x81, 0x89, 0x8A
+"""First bytes of WebSocket frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,10 @@ class Reader(asyncio.Protocol):
                 self._rest = data
                 return
             length = data[1] & 0x7F if size == 2 else int.from_bytes(data[2:size], "big")
-            self._note(now, int(data[0] == 0x81))
+            self._note(now, int(data[0] == TEXT))
+            if data[0] == PING and len(data) >= size + length:
+                masked = bytes((PONG, 0x80 | length, 0, 0, 0, 0)) + data[size : size + length]
+                self._transport.write(masked)  # masked with zeros, as a client must (RFC 6455, 5.3)
             self._left = length
             data = data[size:]
 

@@ -184,8 +184,7 @@ def render_live(result: LiveResult) -> str:
     ]
     period = result.period
     crowds = [
-        ("1,000 readers, 32 streams", "RSS MB", "KB a reader", "CPU %", "late", "messages", "fewest", "MB/s", "errors"),
-        ("none", megabytes(result.resident_bytes), "", number(result.quiet_cpu_share * 100), *_late_alone(result)),
+        ("1,000 readers, 32 streams", "RSS MB", "KB/reader", "CPU %", "late", "messages", "fewest", "MB/s", "errors"),
         *map(_crowd_line, result.crowds),
     ]
     evenness = (
@@ -193,24 +192,20 @@ def render_live(result: LiveResult) -> str:
         f" p99 {milliseconds(period.jitter_p99)} ms off, at most {milliseconds(period.jitter_max)} ms"
     )
     explanation = (
-        "RSS, CPU, late: what the readers add to the line above; late: p99 of by how much the gap between two chunks of"
-        " a stream is longer than the pace, in ms. fewest: messages of the reader that got fewest."
+        "RSS, CPU, late: with the streams alone, and what the readers add; late: p99 of by how much the gap between two"
+        " chunks of a stream is longer than the pace, in ms. fewest: messages of the reader that got fewest."
     )
     return "\n".join([*align(answers, left=1), "", evenness, "", *align(crowds, left=1), explanation])
-
-
-def _late_alone(result: LiveResult) -> tuple[str, ...]:
-    return milliseconds(result.quiet_gap_p99), "", "", "", ""
 
 
 def _crowd_line(one: Crowded) -> tuple[str, ...]:
     reading = one.reading
     return (
         one.path,
-        "+" + megabytes(one.resident_bytes),
+        f"{megabytes(one.quiet_resident_bytes)} + {megabytes(one.resident_bytes)}",
         number(one.resident_bytes / reading.connected / 1000 if reading.connected else None),
-        f"+{number(one.cpu_share * 100)}",
-        f"+{milliseconds(one.gap_p99)}",
+        f"{number(one.quiet_cpu_share * 100)} + {number(one.cpu_share * 100)}",
+        f"{milliseconds(one.quiet_late)} + {milliseconds(one.late)}",
         f"{reading.messages:,}",
         str(reading.fewest),
         number(reading.bytes / reading.seconds / 1e6),

@@ -20,9 +20,23 @@ def load_generator() -> ModuleType:
     return module
 
 
-PAGES: dict[Path, str] = load_generator().pages()
+GENERATOR = load_generator()
+PAGES: dict[Path, str] = GENERATOR.pages()
 
 
 @pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: page.name)
 def test_page_is_up_to_date(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == PAGES[page], "run `make docs`"
+
+
+def test_what_is_written_around_the_table_of_routes_stays() -> None:
+    page = GENERATOR.api_page("before\n<!-- routes -->\nold\n<!-- end of routes -->\nafter\n")
+    assert page.startswith("before\n<!-- routes -->\n| contract |")
+    assert page.endswith("|\n<!-- end of routes -->\nafter\n")
+    assert "old" not in page
+
+
+def test_every_kind_of_route_is_in_the_table() -> None:
+    page = PAGES[ROOT / "docs" / "api.md"]
+    assert "| Health | `GET /-/healthy` | Liveness (open) |" in page
+    assert "| Description | `GET /openapi.json` | This API in OpenAPI 3.1 |" in page

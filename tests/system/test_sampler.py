@@ -64,6 +64,7 @@ class Server:
         self.gate = asyncio.Event()
         self.gate.set()
         self.runs = 0
+        self.closed = False
 
     async def collect(self) -> Part:
         self.runs += 1
@@ -71,6 +72,9 @@ class Server:
         if self.error is not None:
             raise self.error
         return LlamaServerSnapshot(self.upstream, ("large",), ServerState.READY)
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 class Spread(Random):
@@ -115,7 +119,8 @@ async def until(sampler: Sampler, holds: Callable[[Snapshot], bool]) -> Snapshot
 async def test_one_sample_of_everything_is_put_together_in_the_order_of_the_collectors() -> None:
     clock, host = Clock(), HostCollector()
     nvidia, amd = Gpus("nvidia", (gpu("nvidia", 0), gpu("nvidia", 1))), Gpus("amd", (gpu("amd"),))
-    sampler = Sampler([host, nvidia, amd, Server("b"), Server("a")], clock=clock)
+    first, second = Server("b"), Server("a")
+    sampler = Sampler([host, nvidia, amd, first, second], clock=clock)
     assert sampler.latest == Snapshot()
     snapshot = await sampler.sample_once()
     assert snapshot is sampler.latest
@@ -127,8 +132,7 @@ async def test_one_sample_of_everything_is_put_together_in_the_order_of_the_coll
         (True, None, 100.0)
     }
     await sampler.close()
-    assert nvidia.closed
-    assert amd.closed
+    assert all(each.closed for each in (nvidia, amd, first, second))
 
 
 async def test_the_snapshot_is_replaced_and_never_changed() -> None:

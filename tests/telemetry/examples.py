@@ -28,12 +28,14 @@ from exporter.system.snapshot import (
     FileSystem,
     GpuSnapshot,
     HostSnapshot,
+    IndexSnapshot,
     LlamaServerSnapshot,
     MirroredSample,
     ModelSnapshot,
     ModelState,
     NetworkIO,
     ProcessSnapshot,
+    RedisSnapshot,
     ServerState,
     SlotSnapshot,
     Snapshot,
@@ -288,6 +290,8 @@ SNAPSHOT = Snapshot(
         "host": CollectorStatus("host", True, 0.01, 995.0),
         "nvidia": CollectorStatus("nvidia", False, 0.5, None, "no driver"),
     },
+    index=IndexSnapshot(bytes=6_291_501),
+    redis=RedisSnapshot(used_memory_bytes=1_048_576),
 )
 
 

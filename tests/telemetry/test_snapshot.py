@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from exporter.system.snapshot import (
     CollectorStatus,
     GpuSnapshot,
+    IndexSnapshot,
     LlamaServerSnapshot,
     ModelSnapshot,
     ModelState,
@@ -194,6 +195,15 @@ def test_times_since_the_beginning() -> None:
 def test_a_clock_that_was_set_back_does_not_make_uptime_negative() -> None:
     families = shown(SNAPSHOT, wall_clock=lambda: 0.0)
     assert families["system_uptime_seconds"] == families["process_uptime_seconds"] == {(): 0}
+
+
+def test_what_is_kept_beside_the_models_is_shown_where_it_is_configured() -> None:
+    families = shown(SNAPSHOT)
+    assert families["llm_index_size_bytes"] == {(): 6_291_501}
+    assert families["llm_redis_used_memory_bytes"] == {(): 1_048_576}
+    empty = shown(Snapshot(index=IndexSnapshot(0)))
+    assert empty["llm_index_size_bytes"] == {(): 0}
+    assert "llm_redis_used_memory_bytes" not in empty
 
 
 def test_a_lost_gpu_keeps_its_status_only() -> None:

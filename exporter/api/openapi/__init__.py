@@ -1,0 +1,55 @@
+"""The description of all rooms: `GET /openapi.json` for programs, `GET /api/docs` for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from exporter.api.documents import encode
+from exporter.api.openapi.document import describe
+from exporter.api.openapi.files import File
+from exporter.api.openapi.page import HTML, PATH, make_page, parts
+from exporter.api.operation import JSON, Answer, Operation
+from exporter.api.room import Room
+
+SPEC_PATH = "/openapi.json"
+
+
+def room(rooms: Sequence[Room], version: str, keys: bool) -> Room:
+    """The room that describes `rooms` and itself. `keys`: keys are configured, so that all but the page wants one."""
+    made: list[File] = []
+
+    async def spec(request: Request) -> Response:
+        return await made[0].answer(request)
+
+    answers = _answers("An OpenAPI 3.1 document", JSON, dict)
+    own = Room(
+        name="Description",
+        about="What you are reading: [/openapi.json](/openapi.json), and the page that shows it.",
+        operations=(
+            Operation("GET", SPEC_PATH, spec, "get_openapi", "This API in OpenAPI 3.1", answers),
+            *_page(version, keys),
+        ),
+    )
+    made.append(File.of(JSON, encode(describe([*rooms, own], version, keys=keys))))
+    return own
+
+
+def _page(version: str, keys: bool) -> Iterator[Operation]:
+    """Open, since browsers cannot send a key for a page; no figure is in it."""
+    shown = make_page(version, keys=keys)
+    yield Operation("GET", PATH, shown.answer, "get_docs", "This API in a browser", _answers("A page", HTML), open=True)
+    for name, file in parts().items():
+        operation = "get_docs_" + name.replace(".", "_").replace("-", "_")
+        answers = _answers("The file", file.media)
+        yield Operation("GET", f"{PATH}/{name}", file.answer, operation, "A part of that page", answers, open=True)
+
+
+def _answers(about: str, media: str, shape: type = str) -> dict[int, Answer]:
+    tag = {"ETag": "Which version it is"}
+    return {
+        200: Answer(about, shape, media, tag),
+        304: Answer("`If-None-Match` names the current version", media=None, headers=tag),
+    }

@@ -1,0 +1,168 @@
+"""What the contract's answers hold, as /openapi.json shows it: the documents that its guide is silent about, and its
+pages read all the same."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from exporter.api.synapse.documents import Count, Number, Percent, Share, Time, document
+from exporter.record import Complexity
+
+State = Literal["active", "idle", "processing", "error", "offline"]
+
+
+@document
+class ModelStatus(TypedDict):
+    """One model of one llama-server."""
+
+    id: str
+    """Name of the upstream; with `/` and the model's name where it has several."""
+    name: str
+    """As the llama-server lists it; the upstream's name while it tells nothing."""
+    tier: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    """Of the upstream."""
+    state: State
+    """`processing`: it works, or is being loaded. `active`: well, and has served. `idle`: well, and has not yet, or
+    sleeps. `offline`: unloaded, or the llama-server does not answer. `error`: it failed."""
+    memoryUsed: Count
+    """MiB: size of the model's tensors while it is loaded; 0 where that is not known."""
+    memoryTotal: Annotated[int, Field(ge=1)]
+    """MiB: memory of all GPUs together, else of the machine."""
+    requestCount: Count
+    """Through the sidecar, since the start, as is all below."""
+    avgResponseTime: Number
+    """Milliseconds."""
+    lastActive: Time
+    """End of its last request; before that, the start of the sidecar."""
+    errorCount: Count
+    uptimeSeconds: Count
+    """Since the sidecar was started; 0 for a model that is offline or failed."""
+
+
+@document
+class ModelMetrics(TypedDict):
+    """The last requests of one model."""
+
+    modelId: str
+    """`id` of the model."""
+    tokensPerSecond: Annotated[list[Number], Field(max_length=20)]
+    """Decode speed of its last 20 requests whose speed is known, oldest first."""
+    currentTokensPerSecond: Number
+    """The newest of these."""
+    memoryGb: Annotated[list[Number], Field(max_length=1)]
+    """GiB: what is known, which is the present."""
+    currentMemoryGb: Number
+    latencyMs: Annotated[list[Number], Field(max_length=20)]
+    """Duration of its last 20 requests, oldest first."""
+    currentLatencyMs: Number
+    """The newest of these."""
+
+
+@document
+class ModelsStatus(TypedDict):
+    """All models of all llama-servers."""
+
+    models: list[ModelStatus]
+    totalVramGb: Number
+    """GiB of all GPUs together."""
+    totalVramUsedGb: Number
+    """GiB, as the GPUs say."""
+    cacheHitRate: Share
+    """Share of all prompt tokens since the start that came from prompt caches."""
+    activeQueries: Count
+    """Requests to models that are in flight."""
+    totalRequests: Count
+    """Requests to models since the start."""
+    timestamp: Time
+    metrics: list[ModelMetrics]
+    """One for each of `models`, in the same order."""
+    metricsTimestamp: Time
+
+
+@document
+class Historical(TypedDict):
+    """Everything since the start, in twelve figures."""
+
+    totalRequests: Count
+    totalErrors: Count
+    errorRate: Percent
+    avgLatencyMs: Number
+    p95LatencyMs: Number
+    """Of the last 30 minutes, as is `p99LatencyMs`, to 2 %."""
+    p99LatencyMs: Number
+    uptimeDays: Count
+    uptimeHours: Annotated[int, Field(ge=0, le=23)]
+    """Beyond the days."""
+    uptimeSeconds: Count
+    """All in all."""
+    totalCacheHits: Count
+    """Prompt tokens that came from prompt caches."""
+    totalCacheMisses: Count
+    """Prompt tokens that had to be evaluated."""
+    cacheHitRate: Percent
+
+
+@document
+class ContextUtilization(TypedDict):
+    """How full the contexts of the llama-servers are."""
+
+    percentage: Percent
+    tokensUsed: Count
+    """Tokens in the slots that work now."""
+    tokensTotal: Count
+    """Room in all slots of loaded models; 0 where no llama-server tells."""
+    activeQueries: Count
+    """Requests to models that are in flight."""
+
+
+@document
+class TierUtilization(TypedDict):
+    """How busy one tier is."""
+
+    tier: str
+    utilizationPercent: Annotated[int, Field(ge=0, le=100)]
+    """Slots of its models that work."""
+    activeRequests: Count
+    totalProcessed: Count
+    """Since the start."""
+
+
+@document
+class RecentDecision(TypedDict):
+    """One decision."""
+
+    id: str
+    query: str
+    """Always empty: prompts are not kept."""
+    tier: str
+    complexity: Complexity
+    timestamp: Time
+    score: Number
+
+
+@document
+class ComplexityDistribution(TypedDict):
+    """Decisions since the start by complexity; percentages that add up to 100, or are all 0."""
+
+    simple: Annotated[int, Field(ge=0, le=100)]
+    moderate: Annotated[int, Field(ge=0, le=100)]
+    complex: Annotated[int, Field(ge=0, le=100)]
+
+
+@document
+class OrchestratorStatus(TypedDict):
+    """What routing does now."""
+
+    tierUtilization: list[TierUtilization]
+    """Each configured tier."""
+    recentDecisions: Annotated[list[RecentDecision], Field(max_length=10)]
+    """The last ten, newest first."""
+    complexityDistribution: ComplexityDistribution
+    totalDecisions: Count
+    avgDecisionTimeMs: Number
+    """Of the last 100 decisions."""
+    timestamp: Time

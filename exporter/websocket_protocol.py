@@ -1,0 +1,118 @@
+"""uvicorn's WebSocket protocol, taught to send frames that were encoded once for all readers; `http_protocol` hands
+connections over to it.
+
+- `scope["write"]` sends a frame as it is (`text_frame`), at once and without a coroutine; `scope["on_drain"]` and
+  `scope["abort"]` are those of `http_protocol`.
+- There is no compression: it would make every reader's frames its own.
+- What uvicorn leaves open, or answers with a traceback, ends the connection: a head that the WebSocket library cannot
+  read, frames ahead of the handshake's end, text that is no UTF-8, a client that takes nothing any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+
+MESSAGE_LIMIT_BYTES = 64 * 1024
+"""Of what a client says."""
+LAST_FRAME_SECONDS = 0.25
+"""How long a client that is not expected to answer has to take the last frames."""
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def text_frame(text: bytes) -> bytes:
+    """The frame that carries a text message (UTF-8) from a server, for `scope["write"]`."""
+    return Frame(Opcode.TEXT, text).serialize(mask=False)
+
+
+class SharedFrameProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket. `on_lost` is called when its connection is gone."""
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], on_lost: Callable[[], None]
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._on_lost = on_lost
+        self._on_drain: Callable[[], None] | None = None
+
+    def shake_hands(self, head: bytes) -> None:
+        """Answer a handshake, or leave that to the application. `head` is the whole head of its request."""
+        super().data_received(head)
+        if not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()) or BAD_REQUEST)
+            self.transport.close()
+
+    def write(self, frame: bytes) -> bool:
+        """Send a frame that is already encoded; nothing before the handshake and after the closing one. False: the
+        client is too slow, wait before the next one."""
+        if self.conn.state is not State.OPEN or self.transport.is_closing():
+            return True
+        self.transport.write(frame)
+        return self.writable.is_set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        super().connection_lost(exc)
+        self._on_lost()
+
+    def data_received(self, data: bytes) -> None:
+        """Frames from the client, which has to wait for the answer to its handshake (RFC 6455, 4.1)."""
+        if self.handshake_complete:
+            super().data_received(data)
+        else:
+            self.transport.abort()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if self._on_drain is not None:
+            self._on_drain()
+
+    def shutdown(self) -> None:
+        """The server stops: say so (1012), unless the connection is being closed already."""
+        if not self.transport.is_closing():
+            super().shutdown()
+        self._end_soon()
+
+    def handle_connect(self, event: Request) -> None:
+        """A handshake has come in."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            self.scope["write"] = self.write  # type: ignore[typeddict-unknown-key]
+            self.scope["on_drain"] = self._set_on_drain  # type: ignore[typeddict-unknown-key]
+            self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is complete."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self.conn.fail(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
+    def keepalive_timeout(self) -> None:
+        """The client has not answered a ping."""
+        super().keepalive_timeout()
+        self._end_soon()
+
+    def _end_soon(self) -> None:
+        """To close a connection is to wait until the client has taken everything; this is when it does not."""
+        self.loop.call_later(LAST_FRAME_SECONDS, self.transport.abort)
+
+    def _set_on_drain(self, callback: Callable[[], None] | None) -> None:
+        self._on_drain = callback
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
