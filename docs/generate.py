@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from exporter.api.room import Room
-from exporter.app import _Sidecar
+from exporter.app import make_rooms
 from exporter.config import ENV_FOREIGN, variable
 from exporter.settings import Settings, UpstreamSettings
 from exporter.telemetry.reference import render_reference
@@ -61,14 +61,14 @@ def api_page(written: str) -> str:
     """The page with the table of all routes as it is now, between two comments."""
     head, _, rest = written.partition(ROUTES_BEGIN)
     _, end, tail = rest.partition(ROUTES_END)
-    return f"{head}{ROUTES_BEGIN}{routes_table(_Sidecar(Settings()).rooms)}{end}{tail}"
+    return f"{head}{ROUTES_BEGIN}{routes_table(make_rooms(Settings()))}{end}{tail}"
 
 
 def routes_table(rooms: Sequence[Room]) -> str:
     """Every route of the admin listener, as Markdown."""
     lines = ["| contract | route | what |", "|---|---|---|"]
     for room in rooms:
-        for each in room.operations:
+        for each in (operation for operation in room.operations if operation.described):
             note = " (open)" if each.open else ""
             lines.append(f"| {room.name} | `{each.method} {each.path}` | {each.about}{note} |")
         lines += [f"| {room.name} | `{getattr(each, 'path', '')}` | WebSocket |" for each in room.sockets]

@@ -69,6 +69,11 @@ def run(settings: Settings) -> None:
         runner.run(_Sidecar(settings).serve(proxy_socket, admin_sockets))
 
 
+def make_rooms(settings: Settings) -> list[Room]:
+    """The rooms of the admin listener, of a sidecar that is not started; for its documentation."""
+    return _Sidecar(settings).rooms
+
+
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     if sys.platform == "win32" or sys.implementation.name != "cpython":
         return None

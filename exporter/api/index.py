@@ -12,6 +12,13 @@ from exporter.api.room import Room
 
 LINKS = (
     ("/metrics", "metrics for Prometheus"),
+    ("/api/docs", "all that this listener answers, to read and to try"),
+    ("/api/metrics", "the machine and the traffic"),
+    ("/api/metrics/tiers", "how each tier does"),
+    ("/api/metrics/routing", "what routing decides"),
+    ("/api/models/status", "how each model does"),
+    ("/metrics/active-requests", "who is being served"),
+    ("/metrics/running-totals", "sums by provider and model, in YAML"),
     ("/-/ready", "which upstreams answer"),
     ("/-/healthy", "whether this process serves"),
 )

@@ -65,6 +65,8 @@ class Operation:
     """Type of the JSON body; None where there is none."""
     open: bool = False
     """Answered without a key."""
+    described: bool = True
+    """False for what is only a part of another answer, such as a page's script."""
 
 
 def routes(operations: Sequence[Operation]) -> list[Route]:

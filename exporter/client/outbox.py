@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import sys
@@ -24,8 +25,10 @@ CAPACITY = 10_000
 BACKOFF_SECONDS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 """Pauses between the attempts at one record; the last goes on. The first is none: the sidecar closes idle connections,
 which is found out only by writing to one."""
-HURRIED_PAUSE_SECONDS = 0.1
-"""The longest while somebody waits in `flush`."""
+SHORTEST_PAUSE_SECONDS = 0.1
+"""Before asking again one that answers that it cannot; and all that is left of any pause while somebody flushes."""
+ERROR_LIMIT = 10
+"""After so many answers of 500 a record is dropped: the sidecar fails because of it, and others wait behind it."""
 LONGEST_PAUSE_SECONDS = 60.0
 """However long a `Retry-After` is."""
 EXIT_SECONDS = 2.0
@@ -92,7 +95,8 @@ class Outbox:
             if about in self._told:
                 return
             self._told.add(about)
-        log.warning(message + " (said once)", *values)
+        with contextlib.suppress(Exception):  # an application's handler can raise
+            log.warning(message + " (said once)", *values)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until nothing waits any more; whether that was reached. Until then, attempts follow one another fast."""
@@ -126,10 +130,11 @@ class Outbox:
         self._thread = threading.Thread(target=self._work, name="llama-exporter-client", daemon=True)
         try:
             self._thread.start()
-            self._close_with_child()
         except BaseException:
             self._thread = None
             raise
+        with contextlib.suppress(Exception):  # what we use of it is not documented
+            self._close_with_child()
 
     def _close_with_child(self) -> None:
         """What multiprocessing forks ends without atexit, but with finalizers of its own."""
@@ -150,38 +155,42 @@ class Outbox:
             return Fate.DROPPED
 
     def _try_until_settled(self, path: str, body: bytes) -> Fate:
+        errors = 0
         for pause_seconds in _backoff():
-            if self._abandoned:
+            if self._abandoned or errors >= ERROR_LIMIT:
                 break
-            answer = self._post(path, body)
-            if answer is None:
-                self._pause(pause_seconds, may_hurry=True)
-            elif answer.status == 429 or answer.status >= 500:
-                self.tell(f"status {answer.status}", "%s answers %d; records wait", self.sidecar.address, answer.status)
-                asked = answer.retry_seconds
-                # Who says when is taken at his word, whoever is in a hurry.
-                self._pause(pause_seconds if asked is None else asked, may_hurry=asked is None)
-            elif 200 <= answer.status < 300:
-                return Fate.SENT
+            try:
+                answer = self.sidecar.post(path, body)
+            except NO_ANSWER as error:
+                if pause_seconds:
+                    self._tell_of("away", "does not answer (%s); records wait", type(error).__name__)
+                self._pause(pause_seconds)
             else:
-                shown = answer.body[:SHOWN_BYTES].decode("utf-8", "replace")
-                self.tell(f"refused {path}", "%s refuses a record: %d %r", self.sidecar.address, answer.status, shown)
-                return Fate.REFUSED
+                if answer.status != 429 and answer.status < 500:
+                    return self._judge(path, answer)
+                errors += answer.status == 500
+                self._tell_of(f"status {answer.status}", "answers %d; records wait", answer.status)
+                self._pause(max(pause_seconds, SHORTEST_PAUSE_SECONDS), answer.retry_seconds)
         return Fate.DROPPED
 
-    def _post(self, path: str, body: bytes) -> Answer | None:
-        """The answer; None when there is none."""
-        try:
-            return self.sidecar.post(path, body)
-        except NO_ANSWER as error:
-            self.tell("away", "%s does not answer (%s); records wait", self.sidecar.address, type(error).__name__)
-            return None
+    def _judge(self, path: str, answer: Answer) -> Fate:
+        if 200 <= answer.status < 300:
+            return Fate.SENT
+        shown = answer.body[:SHOWN_BYTES].decode("utf-8", "replace")
+        self._tell_of(f"refused {path}", "refuses a record: %d %r", answer.status, shown)
+        return Fate.REFUSED
 
-    def _pause(self, seconds: float, *, may_hurry: bool) -> None:
-        seconds = min(seconds, LONGEST_PAUSE_SECONDS)
+    def _tell_of(self, about: str, message: str, *values: object) -> None:
+        self.tell(about, "%s " + message, self.sidecar.address, *values)
+
+    def _pause(self, seconds: float, asked_seconds: float | None = None) -> None:
+        """Wait, less while somebody flushes; but who says when to come again is taken at his word."""
         with self._changed:
-            if self._changed.wait_for(lambda: self._abandoned or (may_hurry and self._flushing), seconds):
-                self._changed.wait_for(lambda: self._abandoned, min(seconds, HURRIED_PAUSE_SECONDS))
+            if asked_seconds is not None:
+                asked_seconds = min(max(asked_seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+                self._changed.wait_for(lambda: self._abandoned, asked_seconds)
+            elif self._changed.wait_for(lambda: self._abandoned or self._flushing, seconds):
+                self._changed.wait_for(lambda: self._abandoned, min(seconds, SHORTEST_PAUSE_SECONDS))
 
     def _settle(self, fate: Fate) -> None:
         with self._changed:

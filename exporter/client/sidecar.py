@@ -63,6 +63,9 @@ class Sidecar:
 
     def forget(self) -> None:
         """Leave the connection to the process that we were forked from: two must not write into it."""
+        if self._connection is not None and self._connection.sock is not None:
+            # Our end alone: closing the rest could wait for a lock that the parent's thread holds.
+            self._connection.sock.close()
         self._connection = None
 
     def _connect(self) -> HTTPConnection:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import httpx
 import pytest
+import yaml
 
 from exporter.api import admin, health, index
+from exporter.api.documents import encode
 from exporter.api.views import UpstreamView, Views
 from exporter.keys import KeyRing
 from exporter.system.snapshot import LlamaServerSnapshot, ServerState, Snapshot
@@ -74,6 +76,36 @@ async def test_errors_have_one_form(method: str, path: str, status: int) -> None
     assert answer.status_code == status
     assert answer.json()["error"]["code"] == status
     assert ("allow" in answer.headers) == (status == 405)
+
+
+async def test_health_is_for_clients_of_other_systems() -> None:
+    answer = await get("/health")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "healthy",
+        "timestamp": "2026-11-20T08:32:30.000Z",
+        "default_provider": "llama_cpp",
+        "providers": {"llama_cpp": {"api_format": "openai"}},
+    }
+
+
+async def test_health_without_an_upstream_is_degraded_and_says_what_to_do() -> None:
+    answer = await get("/health", servers={"b": DOWN})
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "degraded"
+    assert "GET /-/ready" in answer.json()["suggestions"][-1]
+
+
+def test_providers_are_told_in_the_order_of_the_upstreams() -> None:
+    document = health.health(["zeta", "\N{GRINNING FACE}: #a", "zeta"], 0.0, ready=True)
+    assert document["default_provider"] == "zeta"
+    assert list(document["providers"]) == ["zeta", "\N{GRINNING FACE}: #a"]
+    assert yaml.safe_load(encode(document)) == document
+
+
+async def test_health_gives_away_nothing_and_wants_a_key() -> None:
+    assert (await get("/health", keys=("k",))).status_code == 401
+    assert "8080" not in (await get("/health")).text
 
 
 async def test_index_links_to_what_there_is() -> None:

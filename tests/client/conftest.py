@@ -11,10 +11,16 @@ from exporter.client import MetricsCollector
 from tests.client.recorder import Recorder
 
 
-@pytest.fixture
-def recorder(free_port: int) -> Iterator[Recorder]:
-    with Recorder(free_port) as running:
+@pytest.fixture(scope="module")
+def running_recorder(find_port: Callable[[], int]) -> Iterator[Recorder]:
+    with Recorder(find_port()) as running:
         yield running
+
+
+@pytest.fixture
+def recorder(running_recorder: Recorder) -> Recorder:
+    running_recorder.reset()
+    return running_recorder
 
 
 @pytest.fixture

@@ -34,16 +34,9 @@ class Recorder:
     def __init__(self, port: int) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
-        self.received: list[tuple[str, Any]] = []
-        """Path and body of every request that was answered with 202, in that order."""
-        self.keys: list[str | None] = []
-        self.times: list[float] = []
-        """When each request came."""
-        self.clients: set[tuple[str, int]] = set()
-        self.answers: list[Reply] = []
         self.is_open = threading.Event()
         """Cleared, it takes requests and does not answer them."""
-        self.is_open.set()
+        self.reset()
 
     def __enter__(self) -> Self:
         self.start()
@@ -53,10 +46,31 @@ class Recorder:
         self.is_open.set()
         self.stop()
 
+    def reset(self) -> None:
+        """As if it had just been started."""
+        self.received: list[tuple[str, Any]] = []
+        """Path and body of every request that was answered with 202, in that order."""
+        self.keys: list[str | None] = []
+        self.times: list[float] = []
+        """When each request came."""
+        self.clients: set[tuple[str, int]] = set()
+        self.answers: list[Reply] = []
+        self.is_open.set()
+
     def start(self) -> None:
-        listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
+        # With the protocol named: asyncio turns Nagle's algorithm off only where it sees that it is TCP.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen()
         config = uvicorn.Config(
-            self._serve, interface="asgi3", lifespan="off", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1
+            self._serve,
+            interface="asgi3",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, args=(listener,))

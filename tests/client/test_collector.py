@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from exporter.client import MetricsCollector, get_metrics_collector
-from exporter.client.outbox import CAPACITY
+from exporter.client.outbox import CAPACITY, ERROR_LIMIT
 from tests.client.recorder import LIMIT_SECONDS, Recorder, Reply
 
 Make = Callable[..., MetricsCollector]
@@ -139,7 +140,7 @@ class Tier(StrEnum):
     LARGE = "Q4"
 
 
-class OldTier(str, Enum):
+class OldTier(str, Enum):  # noqa: UP042 - the older kind, whose str() is not its value
     LARGE = "Q4"
 
 
@@ -195,7 +196,7 @@ class Hostile:
         raise RuntimeError("no")
 
     __str__ = __repr__ = __float__ = __int__ = __index__ = __bool__ = __len__ = __eq__ = __hash__ = _refuse
-    __class__ = property(_refuse)  # type: ignore[assignment]
+    __class__ = property(_refuse)
 
 
 class HostileText(str):
@@ -212,7 +213,7 @@ BAD_TEXTS = [None, "", 4, b"Q4", "x" * 257, "\ud800", ["Q4"], object(), Hostile(
 
 def bad_calls() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
     """Method, parameter, and arguments of which just that one is bad."""
-    good = {
+    good: dict[str, dict[str, Any]] = {
         "record_query": {"tier": "Q4", "latency_ms": 1, "tokens_generated": 1, "generation_time_ms": 1, "is_error": 0},
         "record_routing_decision": {
             "complexity": "SIMPLE",
@@ -223,12 +224,13 @@ def bad_calls() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
         },
         "update_model_availability": {"tier": "Q4", "available": 1, "total": 1},
     }
-    values = {
-        **dict.fromkeys(("tier", "complexity"), BAD_TEXTS),
-        **dict.fromkeys(("latency_ms", "generation_time_ms", "score", "decision_time_ms"), BAD_NUMBERS),
-        **dict.fromkeys(("tokens_generated", "available", "total"), BAD_COUNTS),
-        **dict.fromkeys(("is_error", "is_fallback"), [Hostile()]),
+    kinds: dict[tuple[str, ...], list[Any]] = {
+        ("tier", "complexity"): BAD_TEXTS,
+        ("latency_ms", "generation_time_ms", "score", "decision_time_ms"): BAD_NUMBERS,
+        ("tokens_generated", "available", "total"): BAD_COUNTS,
+        ("is_error", "is_fallback"): [Hostile()],
     }
+    values = {parameter: bad for parameters, bad in kinds.items() for parameter in parameters}
     for method, arguments in good.items():
         for parameter in arguments:
             for value in values[parameter]:
@@ -268,21 +270,24 @@ def test_a_value_that_changes_later_is_sent_as_it_was(recorder: Recorder, collec
 
 
 def test_a_sidecar_that_does_not_answer_holds_up_nobody_and_what_has_no_room_is_counted(
-    recorder: Recorder, collector: MetricsCollector, caplog: pytest.LogCaptureFixture
+    recorder: Recorder,
+    collector: MetricsCollector,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert CAPACITY == 10_000
+    monkeypatch.setattr("exporter.client.outbox.CAPACITY", 300)
     recorder.is_open.clear()
-    for _ in range(CAPACITY + 5):  # this returns, or it would never end
+    for _ in range(305):  # this returns, or it would never end
         collector.update_model_availability("Q4", 1, 1)
     assert counts(collector) == (0, 0, 5)
-    assert warnings(caplog) == [
-        f"10000 records wait for 127.0.0.1:{recorder.port}; newer ones are dropped (said once)"
-    ]
+    assert warnings(caplog) == [f"300 records wait for 127.0.0.1:{recorder.port}; newer ones are dropped (said once)"]
     assert not collector.flush(0.01)
     recorder.is_open.set()
     recorder.wait_for(100)
     collector.record_query("Q4", 1.0)  # there is room again
     assert collector.flush(60)
-    assert counts(collector) == (CAPACITY + 1, 0, 5)
+    assert counts(collector) == (301, 0, 5)
     assert recorder.received[-1][0] == "/api/metrics/record/query"
 
 
@@ -342,6 +347,24 @@ def test_who_says_when_to_come_again_is_asked_then_even_by_those_in_a_hurry(
     assert counts(collector) == (1, 0, 0)
 
 
+def test_a_record_at_which_the_sidecar_fails_again_and_again_does_not_hold_up_the_others(
+    recorder: Recorder, collector: MetricsCollector
+) -> None:
+    recorder.answers = [Reply(500)] * ERROR_LIMIT
+    collector.record_query("Q4", 1.0)
+    collector.record_query("Q4", 2.0)
+    assert collector.flush(LIMIT_SECONDS)
+    assert [body["latency_ms"] for body in recorder.bodies("query")] == [2.0]
+    assert counts(collector) == (1, 0, 1)
+
+
+def test_come_again_at_once_is_not_taken_at_its_word(recorder: Recorder, collector: MetricsCollector) -> None:
+    recorder.answers = [Reply(503, {"retry-after": "0"})] * 3
+    collector.record_query("Q4", 1.0)
+    assert collector.flush(LIMIT_SECONDS)
+    assert recorder.times[-1] - recorder.times[0] >= 0.3
+
+
 @pytest.mark.parametrize("text", ["soon", "-1", "1.5", "9" * 40, "Wed, 21 Oct 2099 07:28:00 GMT"])
 def test_a_retry_after_that_is_no_number_of_seconds_means_nothing(
     recorder: Recorder, collector: MetricsCollector, text: str
@@ -364,16 +387,13 @@ def test_a_refusal_is_final_and_told_once(
     assert counts(collector) == (1, 2, 0)
     assert [sent["latency_ms"] for sent in recorder.bodies("query")] == [1.0]
     (told,) = warnings(caplog)
-    assert told.startswith(f"127.0.0.1:{recorder.port} refuses a record: {status} '{{\"error\"")
+    assert told.startswith(f'127.0.0.1:{recorder.port} refuses a record: {status} \'{{"error"')
     assert len(told) < 300
 
 
 def test_who_is_no_http_server_is_taken_for_one_that_is_away(
-    recorder: Recorder, make_collector: Make, find_port: Callable[[], int]
+    make_collector: Make, find_port: Callable[[], int]
 ) -> None:
-    import socket  # noqa: PLC0415
-
-    del recorder
     port = find_port()
     with socket.create_server(("127.0.0.1", port)) as listener:
 
@@ -441,7 +461,17 @@ def test_a_key_may_come_later(recorder: Recorder) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["127.0.0.1:9464", "ftp://127.0.0.1", "http://", "http://h:port", "http://[", "http://h/a b", "http://h\n", 17, b""],
+    [
+        "127.0.0.1:9464",
+        "ftp://127.0.0.1",
+        "http://",
+        "http://h:port",
+        "http://[",
+        "http://h/a b",
+        "http://h\n",
+        17,
+        b"",
+    ],
 )
 def test_a_url_that_is_none_records_nothing_and_says_so(
     url: Any, make_collector: Make, caplog: pytest.LogCaptureFixture
@@ -492,9 +522,7 @@ def test_any_number_is_a_timeout(recorder: Recorder, collector: MetricsCollector
     assert sum(counts(collector)) == 1
 
 
-def test_a_signal_handler_may_record_in_the_middle_of_a_record(
-    recorder: Recorder, collector: MetricsCollector
-) -> None:
+def test_a_signal_handler_may_record_in_the_middle_of_a_record(recorder: Recorder, collector: MetricsCollector) -> None:
     handled: list[int] = []
 
     def handle(number: int, _: object) -> None:
@@ -524,3 +552,30 @@ def test_a_logger_that_raises_is_kept_from_the_application(
     monkeypatch.setattr(logging.getLogger("exporter.client"), "warning", fail)
     collector.record_query(None, 1.0)  # type: ignore[arg-type]
     assert counts(collector) == (0, 0, 1)
+
+
+def test_a_sidecar_that_speaks_no_tls_is_never_sent_a_record_in_clear(
+    recorder: Recorder, make_collector: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector = make_collector(recorder.url.replace("http:", "https:"), api_key="k")
+    collector.record_query("Q4", 1.0)
+    assert not collector.flush(0.5)
+    assert recorder.times == []
+    assert "does not answer (SSLError)" in warnings(caplog)[0]
+
+
+def test_where_no_thread_can_be_started_records_are_dropped_until_one_can(
+    recorder: Recorder, collector: MetricsCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        collector.record_query("Q4", 1.0)
+        collector.record_query("Q4", 2.0)
+    assert counts(collector) == (0, 0, 2)
+    collector.record_query("Q4", 3.0)
+    assert collector.flush(LIMIT_SECONDS)
+    assert [body["latency_ms"] for body in recorder.bodies("query")] == [3.0]
+    assert counts(collector) == (1, 0, 2)

@@ -40,3 +40,9 @@ def test_every_kind_of_route_is_in_the_table() -> None:
     page = PAGES[ROOT / "docs" / "api.md"]
     assert "| Health | `GET /-/healthy` | Liveness (open) |" in page
     assert "| Description | `GET /openapi.json` | This API in OpenAPI 3.1 |" in page
+
+
+def test_no_two_contracts_claim_one_route() -> None:
+    rows = [line.split(" | ") for line in PAGES[ROOT / "docs" / "api.md"].splitlines() if line.startswith("| ")]
+    routes = [row[1] for row in rows]
+    assert len(routes) == len(set(routes)) > 10

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.end_to_end.sidecar import Sidecar
 from tests.fakes.answers import by_path, json_reply
@@ -65,6 +66,7 @@ async def check(sidecar: Sidecar, folder: Path, *options: str, examples: int) ->
     """Run schemathesis over every operation. It is given a file: the path that it got a description from, it leaves
     out."""
     description = await asyncio.to_thread(get, sidecar, "/openapi.json")
+    assert list(OpenAPIV31SpecValidator(description.json()).iter_errors()) == []
     (folder / "openapi.json").write_bytes(description.content)
     (folder / "schemathesis.toml").write_text(CONFIG.format(examples=examples))
     process = await asyncio.create_subprocess_exec(

@@ -44,7 +44,8 @@ def _page(version: str, keys: bool) -> Iterator[Operation]:
     for name, file in parts().items():
         operation = "get_docs_" + name.replace(".", "_").replace("-", "_")
         answers = _answers("The file", file.media)
-        yield Operation("GET", f"{PATH}/{name}", file.answer, operation, "A part of that page", answers, open=True)
+        about = "A part of that page"
+        yield Operation("GET", f"{PATH}/{name}", file.answer, operation, about, answers, open=True, described=False)
 
 
 def _answers(about: str, media: str, shape: type = str) -> dict[int, Answer]:

@@ -55,12 +55,12 @@ class ErrorAnswer(TypedDict):
 
 def describe(rooms: Sequence[Room], version: str, *, keys: bool) -> Json:
     """The description as a JSON document, the same for the same rooms. `keys`: keys are configured."""
-    schemas = Schemas([use for room in rooms for operation in room.operations for use in _uses(room, operation)])
+    described = [(room, operation) for room in rooms for operation in room.operations if operation.described]
+    schemas = Schemas([use for room, operation in described for use in _uses(room, operation)])
     paths: dict[str, Json] = {}
-    for room in rooms:
-        for operation in room.operations:
-            methods = paths.setdefault(operation.path, {})
-            methods[operation.method.lower()] = _operation(room, operation, schemas, keys=keys)
+    for room, operation in described:
+        methods = paths.setdefault(operation.path, {})
+        methods[operation.method.lower()] = _operation(room, operation, schemas, keys=keys)
     components: Json = {"schemas": schemas.components}
     document: Json = {
         "openapi": OPENAPI,

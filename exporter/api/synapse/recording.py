@@ -14,6 +14,7 @@ from exporter.api.synapse.answers import JSONAnswer, refuse
 from exporter.api.synapse.documents import Recorded
 from exporter.api.synapse.told import RecordedDecision, RecordedModels, RecordedQuery, Told
 from exporter.api.views import Views
+from exporter.live.availability import TIER_LIMIT
 from exporter.record import Decision, Outcome, RequestRecord, RoutingReason, TokenSource
 from exporter.system.availability import Availability
 
@@ -26,11 +27,9 @@ RECORDED = "recorded"
 QUERY = "query"
 """Operation of what was told; what kind of question it was nobody knows."""
 BODY_LIMIT_BYTES = 16 * 1024
-TIER_LIMIT = 100
-"""Tiers that are not configured: each is a label in metrics for ever."""
 SHORTEST_GENERATION_MS = 0.001
 """A speed over less is none."""
-TOO_MANY_TIERS = f"must be one of the tiers that are known; there are {TIER_LIMIT} others already"
+TOO_MANY_TIERS = f"must be one of the {TIER_LIMIT} tiers that there are already"
 
 
 class Intake(Protocol):
@@ -102,18 +101,18 @@ class Recorder:
 
 
 class Admission:
-    """Which tiers applications may speak of: those that are known, and some more."""
+    """Which tiers applications may speak of: those that are known, and others while there is room. Each is a label in
+    metrics for ever."""
 
     def __init__(self, known: Iterable[str]) -> None:
-        self._known = frozenset(known)
-        self._others: set[str] = set()
+        self._tiers = set(known)
 
     def admit(self, tier: str) -> bool:
-        """Whether it may; one that once might always may."""
-        if tier not in self._known and tier not in self._others:
-            if len(self._others) >= TIER_LIMIT:
+        """Whether they may; of one that they once might they always may."""
+        if tier not in self._tiers:
+            if len(self._tiers) >= TIER_LIMIT:
                 return False
-            self._others.add(tier)
+            self._tiers.add(tier)
         return True
 
 

@@ -25,9 +25,7 @@ Models = Annotated[int, Field(ge=0, le=10_000)]
 class Told(BaseModel):
     """A request body."""
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     tier: TierName
     """Q2, Q3, Q4, ..."""

@@ -82,7 +82,7 @@ class Updates:
         """The event for a new reader, who must join in this very turn of the event loop."""
         state = self._newest
         if state is None or state.version != self._views.active.version or _now() - state.made_at >= self._interval:
-            state = self._look()
+            state = self._look(anew=True)
         if not len(self.readers):
             self._note_told(state)
         elif state.rows != self._told:
@@ -119,13 +119,14 @@ class Updates:
         self._told = state.rows
         self._told_at = self._heard_at = _now()
 
-    def _look(self) -> _State:
-        """The state now; it is encoded unless the rows are those of the newest event."""
+    def _look(self, *, anew: bool = False) -> _State:
+        """The state now. While nothing but durations has changed, it is that of the newest event, unless that is to be
+        made anew."""
         views = self._views
         self._looked_at = _now()
         rows = active_requests(views.active, self._names, views.clock())
         lasting: list[ActiveRequest] = [{**row, "duration_ms": 0} for row in rows]
-        if self._newest is None or self._newest.rows != lasting:
+        if anew or self._newest is None or self._newest.rows != lasting:
             update: Update = {"disabled": False, "active_requests": rows, "timestamp": views.wall()}
             self._newest = _State(lasting, views.active.version, self._looked_at, frame("update", update))
         return self._newest

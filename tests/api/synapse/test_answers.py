@@ -52,7 +52,6 @@ class TestErrors:
             "/api/metrics/system",
             "/api/metrics/record",
             "/api/metrics/record/nope",
-            "/api/models/status/x",
             "/api/orchestrator/",
             "/api/orchestrator/nope",
         ],

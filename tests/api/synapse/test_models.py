@@ -178,6 +178,11 @@ async def test_a_single_model_has_done_what_was_done_before_it_was_known() -> No
     document = await desk.read("models")
     assert document["models"][0]["requestCount"] == 2
     assert document["metrics"][0]["latencyMs"] == [1000.0, 2000.0]
+    for _ in range(19):
+        desk.serve(upstream="gpu", served_model="tiny", duration_seconds=3.0, output_tokens_per_second=7.0)
+    (metrics,) = (await desk.read("models"))["metrics"]
+    assert metrics["latencyMs"] == [2000.0, *[3000.0] * 19]
+    assert metrics["tokensPerSecond"] == [8.5, *[7.0] * 19]
 
 
 async def test_a_server_that_is_gone_keeps_its_counts() -> None:

@@ -80,6 +80,13 @@ async def test_context_of_what_works_now() -> None:
     }
 
 
+async def test_slots_of_which_only_the_model_tells_the_size() -> None:
+    silent = slot(0, busy=True, used=512, size=None)
+    desk = Desk(snapshot=seen(server("one", model(slots=(silent, silent), context_size=1024))))
+    document = await desk.read("context")
+    assert (document["tokensUsed"], document["tokensTotal"], document["percentage"]) == (1024, 2048, 50.0)
+
+
 async def test_context_that_nobody_knows() -> None:
     used = slot(0, busy=True, used=100, size=None)
     desk = Desk(snapshot=seen(server("one", model(slots=(used,)))))

@@ -39,6 +39,18 @@ class Counted:
         return self.looks
 
 
+class CountedClock(RealClock):
+    """How often the time was asked for: a loop that waits for a moment does that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return super().__call__()
+
+
 @contextlib.asynccontextmanager
 async def streaming(desk: Desk) -> AsyncIterator[Serving]:
     """The room as the sidecar runs it."""
@@ -162,17 +174,20 @@ async def test_who_comes_between_is_given_the_last_one() -> None:
 async def test_nothing_is_made_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "PERIOD_SECONDS", 0.01)
     counted = Counted()
-    desk = Desk(clock=RealClock(), connections=counted)
+    clock = CountedClock()
+    desk = Desk(clock=clock, connections=counted)
     async with streaming(desk) as running:
+        await asyncio.sleep(0.05)
         assert counted.looks == 0
+        assert clock.looks <= 1  # when the read-models were made
         async with client(running) as socket:
             await message(socket)
             await until(lambda: counted.looks > 3)
         await until(lambda: desk.room.readers() == 0)
         await asyncio.sleep(0.05)
-        looks = counted.looks
+        looks = counted.looks, clock.looks
         await asyncio.sleep(0.1)
-        assert counted.looks == looks
+        assert (counted.looks, clock.looks) == looks
         async with client(running) as socket:
             for _ in range(3):
                 await message(socket)
@@ -184,8 +199,8 @@ async def test_who_cannot_take_more_is_passed_over(monkeypatch: pytest.MonkeyPat
     counted = Counted()
     tiers = tuple(f"{number:064}" for number in range(32))  # 18 KB each
     desk = Desk(clock=RealClock(), connections=counted, tiers=tiers)
-    async with streaming(desk) as running, client(running) as brisk:
-        slow = await running.open_websocket(PATH, receive_buffer=262_144)
+    async with streaming(desk) as running, client(running, max_queue=None) as brisk:
+        slow = await running.open_websocket(PATH, receive_buffer=16_384)
         heard = [number_of(await message(brisk))]
         while heard[-1] < MESSAGES:
             heard.append(number_of(await message(brisk)))
@@ -250,6 +265,16 @@ async def test_the_end() -> None:
         assert socket.close_code == 1012
         assert await silent.close_code() == 1012
         assert desk.room.readers() == 0
+
+
+async def test_nobody_comes_in_when_it_is_about_to_stop() -> None:
+    """The server stops listening a little later."""
+    desk = Desk()
+    async with streaming(desk) as running, client(running) as socket:
+        await message(socket)
+        desk.room.close()
+        assert desk.room.readers() == 0
+        assert (await refusal(running)).status_code == 503
 
 
 async def test_what_clients_say_is_dropped() -> None:

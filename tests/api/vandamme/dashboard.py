@@ -6,6 +6,7 @@ Written from a study of its code, independently of the room's types.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -119,7 +120,6 @@ def request_grid(document: Json) -> dict[str, Json]:
 
 def event(text: str) -> tuple[str, Json]:
     """An event's name and data; no other fields are allowed."""
-    import json
 
     match = re.fullmatch(r"event: (update|disabled)\ndata: (\{.*\})\n\n", text)
     assert match, text

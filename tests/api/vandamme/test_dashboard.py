@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.api.vandamme import snapshot, totals
@@ -69,6 +69,7 @@ async def test_disabled() -> None:
     assert (kind, list(data)) == ("disabled", ["disabled", "message", "suggestion"])
 
 
+@settings(deadline=None)
 @given(st.lists(records, max_size=8), st.lists(st.floats(0, 4e9), max_size=4), st.booleans())
 def test_all_documents(ended: list[RequestRecord], started: list[float], include_active: bool) -> None:
     live = make_live()

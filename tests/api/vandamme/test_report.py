@@ -46,7 +46,7 @@ def read_back(text: str) -> Any:
     return yaml.safe_load(text.encode())
 
 
-@settings(max_examples=300)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(names, names), max_size=4), st.lists(names, max_size=2), names, names)
 @example([("\n", "\n#"), ("p", "#x")], ["a\x85b"], "x\nsummary: 1", "\u2028providers: {}")
 @example([("p", "\U000e0001" * 200)], ["\U000e0001" * 250], "", "")
@@ -59,6 +59,7 @@ def test_it_reads_back(counted: list[tuple[str, str]], active: list[str], provid
         assert not set(LINE_BREAKS[1:] + "\t\x00\x1b\ufeff") & set(text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(names, names), max_size=6), st.lists(names, max_size=3))
 def test_sums(counted: list[tuple[str, str]], active: list[str]) -> None:
     document, _ = write(*counted, active=tuple(active))

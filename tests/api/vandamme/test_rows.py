@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.api.vandamme import rows
 from exporter.api.vandamme.names import Names
 from exporter.api.vandamme.rows import Filter
 from exporter.live.active import ActiveRequests
@@ -133,6 +134,13 @@ async def test_providers_and_models_by_code_point() -> None:
 def test_patterns(pattern: str, name: str, admitted: bool) -> None:
     assert Filter(model=pattern).admits("any", name) is admitted
     assert Filter(provider=pattern).admits(name, "any") is admitted
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 30_000, "?" * 60_000, "banana" * 10_000])
+def test_patterns_that_are_too_long_to_match_cost_nothing(pattern: str) -> None:
+    compiled = rows._compiled.cache_info().misses
+    assert not any(Filter(model=pattern).admits("any", name) for name in ("banana", "b" * 256))
+    assert rows._compiled.cache_info().misses == compiled
 
 
 def test_both_filters_must_admit() -> None:

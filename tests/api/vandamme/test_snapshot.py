@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.api.vandamme.names import Names
@@ -57,6 +57,7 @@ def test_names(requested: str | None, served: str | None, expected: tuple[str, .
     assert names_of(requested, served) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.none() | st.text(max_size=40))
 def test_names_are_never_empty(requested: str, served: str | None) -> None:
     model, asked, _, qualified = names_of(requested, served)
