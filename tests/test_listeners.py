@@ -175,7 +175,7 @@ async def test_the_stop_is_announced_before_it_waits() -> None:
         stopping = asyncio.get_running_loop().create_task(running.stop())
         assert await client.body(fields) == b""  # it ends properly, not by breaking off
         assert await client.rest() == b""
-        assert await stopping < 0.8
+        assert await stopping < 1.0
         assert len(running.stopped) == 1
 
 

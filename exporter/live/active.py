@@ -17,9 +17,9 @@ class ActiveRequests:
     def __init__(self) -> None:
         self._observations: set[Observation] = set()
         self.version = 0
-        """Grows with every start and end."""
+        """Grows with every start and end. Not with tokens: who wants to know how far a stream has come looks at its
+        Observation, now and then, since to wake somebody costs more than all else that is done for a token."""
         self._last_end: dict[str, float] = {}
-        self._tokens_of_ended = 0
         self._changed: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
@@ -36,7 +36,6 @@ class ActiveRequests:
     def end(self, observation: Observation, now: float) -> None:
         """A request has been accounted for."""
         self._observations.discard(observation)
-        self._tokens_of_ended += observation.tokens_so_far
         self._change()
         if observation.upstream is not None and observation.inference:
             self._last_end[observation.upstream] = now
@@ -48,11 +47,6 @@ class ActiveRequests:
                 self._changed = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._changed)
         return self.version
-
-    def progress(self) -> int:
-        """Grows with every start, end and streamed token. Nobody is woken for a token: that would cost more than
-        everything else that is done for it."""
-        return self.version + self._tokens_of_ended + sum(each.tokens_so_far for each in self._observations)
 
     def last_active(self, upstream: str, now: float) -> float | None:
         """Monotonic time at which the upstream last ran a model for a client; `now` while it does, None when it never

@@ -11,6 +11,8 @@ from exporter.record import Complexity, Decision
 
 RECENT = 100
 """Decisions whose times are averaged."""
+LARGEST_SCORE = 1e9
+"""Clients may send any; higher ones count as this, so that sums stay finite."""
 NEWEST = 10
 """Decisions that are remembered one by one."""
 TIER_LIMIT = 100
@@ -86,4 +88,4 @@ class Decisions:
         field.count += 1
         if decision.score is not None:
             field.scored += 1
-            field.score += decision.score
+            field.score += min(decision.score, LARGEST_SCORE)

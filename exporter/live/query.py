@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from exporter.record import Outcome, RequestRecord
+from exporter.record import Decision, Outcome, RequestRecord, RoutingReason
 
 FAILURES = frozenset((Outcome.UPSTREAM_ERROR, Outcome.STREAM_ERROR, Outcome.TIMEOUT, Outcome.REJECTED))
 """A client that left has not been failed."""
@@ -24,6 +24,8 @@ class Query(NamedTuple):
     provider: str
     model: str
     """As metrics label it: few values, whatever clients send."""
+    resolved_model: str
+    """The same, or what was chosen where the client left the choice to us."""
     upstream: str | None
     served_model: str | None
     """The model of that upstream, as it lists it."""
@@ -44,6 +46,29 @@ class Query(NamedTuple):
     """Decode speed."""
 
 
+class Asked(Protocol):
+    """What a request asked for, and what became of that; a RequestRecord is one, and so is an Observation."""
+
+    @property
+    def requested_model(self) -> str | None:
+        """As the client named it."""
+
+    @property
+    def served_model(self) -> str | None:
+        """As the upstream lists it."""
+
+    @property
+    def decision(self) -> Decision | None:
+        """None when there was nothing to decide."""
+
+
+def resolve_model(asked: Asked, named: str) -> str:
+    """The model that was chosen, where the client left the choice to us (`auto`, or no name); else as it is `named`."""
+    decision = asked.decision
+    chosen = asked.requested_model is None or (decision is not None and decision.reason is not RoutingReason.MODEL)
+    return asked.served_model if chosen and asked.served_model is not None else named
+
+
 def read_query(record: RequestRecord, model: str, now: float) -> Query:
     """What counts of a record."""
     return Query(
@@ -52,6 +77,7 @@ def read_query(record: RequestRecord, model: str, now: float) -> Query:
         tier=record.tier,
         provider=record.provider,
         model=model,
+        resolved_model=resolve_model(record, model),
         upstream=record.upstream,
         served_model=record.served_model,
         stream=record.stream,

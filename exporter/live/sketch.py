@@ -34,7 +34,7 @@ class Sketch:
 
     def add(self, value: float) -> None:
         """Count one value."""
-        bucket = ceil(log(min(max(value, SMALLEST), LARGEST)) / _LOG_GAMMA)
+        bucket = ceil(log(min(max(SMALLEST, value), LARGEST)) / _LOG_GAMMA)  # in this order NaN is the smallest
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
 
     def quantile(self, q: float) -> float | None:

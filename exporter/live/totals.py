@@ -80,11 +80,11 @@ class Totals:
         self._models: dict[str, dict[str, ModelSums]] = {}
 
     def add(self, query: Query) -> None:
-        """Count one request. Its model is a label, of which there are few."""
+        """Count one request. There are few models, whatever clients send: labels of metrics, or what upstreams list."""
         models = self._models.setdefault(query.provider, {})
-        model = models.get(query.model)
+        model = models.get(query.resolved_model)
         if model is None:
-            model = models[query.model] = ModelSums()
+            model = models[query.resolved_model] = ModelSums()
         (model.streamed if query.stream else model.plain).add(query)
         model.last_wall = max(model.last_wall, query.wall)
 

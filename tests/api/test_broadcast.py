@@ -6,14 +6,17 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter import listeners
 from exporter.api import broadcast as broadcast_module
 from exporter.api.broadcast import Broadcast, Subscription, stream_events, stream_frames
 from exporter.asgi import Receive, Scope, Send
+from exporter.http_protocol import ListenerConfig
 from exporter.websocket_protocol import text_frame
 from tests.proxy.harness import RawClient, ask
 from tests.serving import Serving, on_both_loops, on_our_loop, serving, until
@@ -489,7 +492,7 @@ async def test_the_stop_ends_every_stream(caplog: pytest.LogCaptureFixture) -> N
         events = [await listen(running) for _ in range(10)]
         frames = [await running.open_websocket() for _ in range(10)]
         await rooms.until_readers(24)
-        assert await running.stop() < 0.8
+        assert await running.stop() < 1.0
         assert rooms.ended == {"http": 12, "websocket": 12}
         for client in events:
             assert await client.rest() == b"0\r\n\r\n"
@@ -504,8 +507,9 @@ SIZE = 200
 
 
 @on_our_loop
-async def test_many_pieces_for_readers_of_many_speeds() -> None:
-    """10,000 in bursts; half of the 50 readers are WebSockets."""
+async def test_many_pieces_for_readers_of_many_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """10,000 in bursts; half of the 50 readers are WebSockets, which answer no pings."""
+    monkeypatch.setattr(listeners, "ListenerConfig", partial(ListenerConfig, ws_ping_interval=None))
     rooms = Rooms()
     async with serving(rooms, send_buffer=32_768) as running:
         loop = asyncio.get_running_loop()
@@ -524,7 +528,7 @@ async def test_many_pieces_for_readers_of_many_speeds() -> None:
                 await asyncio.sleep(0.005)
         missed = []
         for task in reading:
-            got = await asyncio.wait_for(task, 20)
+            got = await asyncio.wait_for(task, 60)
             assert got == sorted(set(got))
             assert got[-1] == PIECES - 1
             missed.append(PIECES - len(got))
@@ -539,6 +543,7 @@ async def read_slowly(client: RawClient, pause_seconds: float) -> list[int]:
     piece = b""
     while last not in received[-len(piece) - SIZE :]:
         piece = await client.reader.read(4096 if pause_seconds else 65_536)
+        assert piece, "the connection has ended"
         received += piece
         if pause_seconds:
             await asyncio.sleep(pause_seconds)

@@ -111,12 +111,13 @@ def test_durations(told: Told) -> None:
 
 
 def test_models(told: Told) -> None:
-    for provider, entry in told.totals["providers"].items():
-        for model, sums in entry["models"].items():
-            labels = {"gen_ai_provider_name": provider, "gen_ai_request_model": model}
-            assert sums["total"]["requests"] == asked_models(told, **labels) > 0
-            output = told.metrics.sum(TOKENS, gen_ai_token_type="output", **labels)
-            assert sums["total"]["output_tokens"] == output
+    """Each tier has one model, and `auto` stands under the one that was chosen."""
+    models = told.totals["providers"]["llama_cpp"]["models"]
+    for tier in TIERS:
+        sums = next(sums for name, sums in models.items() if name.endswith(tier.lower()))["total"]
+        assert sums["requests"] == asked_models(told, tier=tier)
+        assert sums["output_tokens"] == told.metrics.sum(TOKENS, gen_ai_token_type="output", tier=tier)
+    assert sum(sums["total"]["requests"] for sums in models.values()) == asked_models(told)
 
 
 def test_the_decision_matrix(told: Told) -> None:

@@ -16,6 +16,7 @@ QUERY = Query(
     tier="Q2",
     provider="llama_cpp",
     model="tiny",
+    resolved_model="tiny",
     upstream="Q2",
     served_model="tiny-q2",
     stream=False,

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.live.availability import TIER_LIMIT, RecordedAvailability
 from exporter.live.feed import Live
-from exporter.record import Outcome
+from exporter.record import Outcome, RoutingReason
 from exporter.system.availability import Availability
 from tests.live.queries import NOW, WALL
 from tests.telemetry.examples import DECISION, record
@@ -22,9 +22,30 @@ def test_a_finished_request_is_counted_everywhere_once() -> None:
     assert feed.windows.totals(NOW, WALL).by_tier == {"Q4": 1}
     assert feed.history.tiers["Q4"].queries == 1
     assert feed.history.models["gpu-0", "tiny-q4"].queries == 1
-    sums = feed.totals.providers["llama_cpp"]["tiny"].streamed
+    sums = feed.totals.providers["llama_cpp"]["tiny-q4"].streamed
     assert (sums.requests, sums.input_tokens, sums.output_tokens, sums.cached_tokens) == (1, 50, 11, 20)
     assert feed.decisions.total == 1
+
+
+@pytest.mark.parametrize(
+    ("requested", "reason", "served", "resolved"),
+    [
+        ("auto", RoutingReason.COMPLEXITY, "tiny-q2", "tiny-q2"),
+        ("auto", RoutingReason.TIER, "tiny-q2", "tiny-q2"),
+        (None, None, "tiny-q2", "tiny-q2"),
+        ("llama3.1:8b", RoutingReason.MODEL, "tiny-q2", "llama3.1:8b"),
+        ("llama3.1:8b", None, "tiny-q2", "llama3.1:8b"),
+        ("auto", RoutingReason.COMPLEXITY, None, "auto"),
+        (None, None, None, "unknown"),
+    ],
+)
+def test_totals_stand_under_what_was_chosen_where_the_choice_was_ours(
+    requested: str | None, reason: RoutingReason | None, served: str | None, resolved: str
+) -> None:
+    feed = live()
+    decision = None if reason is None else DECISION._replace(reason=reason)
+    feed.record(record(requested_model=requested, decision=decision, served_model=served))
+    assert list(feed.totals.providers["llama_cpp"]) == [resolved]
 
 
 def test_what_runs_no_model_does_not_count() -> None:

@@ -38,8 +38,8 @@ def test_without_values_there_are_no_quantiles() -> None:
 
 
 def test_extreme_values_count_and_take_no_more_room() -> None:
-    sketch = sketch_of([0.0, -1.0, 1e-300, 1e300, float("inf")])
-    assert len(sketch) == 5
+    sketch = sketch_of([0.0, -1.0, 1e-300, float("nan"), 1e300, float("inf")])
+    assert len(sketch) == 6
     assert len(sketch._buckets) == 2
 
 

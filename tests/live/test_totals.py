@@ -10,7 +10,7 @@ def test_sums_by_provider_model_and_streaming() -> None:
     totals = Totals()
     totals.add(query(stream=True, latency_seconds=2.0))
     totals.add(query(stream=False, failed=True, wall=WALL + 9))
-    totals.add(query(provider="vllm", model="big", wall=WALL - 5))
+    totals.add(query(provider="vllm", resolved_model="big", wall=WALL - 5))
     tiny = totals.providers["llama_cpp"]["tiny"]
     assert tiny.streamed == Sums(1, 0, 10, 20, 4, 1, 2, 3, 2.0)
     assert tiny.plain == Sums(1, 1, 10, 20, 4, 1, 2, 3, 0.5)

@@ -11,6 +11,7 @@ from fnmatch import translate
 from functools import lru_cache
 
 from exporter.api.vandamme.names import UNKNOWN, Names
+from exporter.live.query import resolve_model
 from exporter.live.totals import ModelSums, Sums, Totals
 from exporter.observe.observation import Observation
 
@@ -100,7 +101,7 @@ def gather(
             rows.at(provider, model).add_finished(sums)
     for each in active:
         if each.inference:
-            model = each.requested_model or only_model(each.upstream) or UNKNOWN
+            model = resolve_model(each, each.requested_model or only_model(each.upstream) or UNKNOWN)
             rows.at(each.provider, model).add_active(each, counts=include_active)
     return rows
 

@@ -12,6 +12,7 @@ from exporter.api.vandamme.documents import (
     ActiveRequestsDisabled,
 )
 from exporter.api.vandamme.names import UNKNOWN, Name, Names
+from exporter.live.query import resolve_model
 from exporter.model_name import public_name
 from exporter.observe.observation import Observation
 
@@ -37,7 +38,7 @@ def active_requests(active: Iterable[Observation], names: Names, now: float) -> 
 
 def _row(observation: Observation, names: Names, now: float) -> ActiveRequest:
     requested = names.split(observation.requested_model) if observation.requested_model else NOBODY
-    resolved = public_name(observation.served_model or "") or requested.model
+    resolved = public_name(resolve_model(observation, requested.model))
     model = requested.model or resolved or UNKNOWN
     usage = observation.usage_so_far
     return {

@@ -14,7 +14,7 @@ from exporter.record import Outcome, RequestRecord
 from tests.api.vandamme import dashboard
 from tests.api.vandamme.traffic import get, in_flight
 from tests.api.views import NOW, WALL, make_live, make_views
-from tests.telemetry.examples import record
+from tests.api.vandamme.records import record
 
 NAMES = Names(("llama_cpp",))
 RECORDS = (

@@ -14,7 +14,7 @@ from exporter.live.active import ActiveRequests
 from exporter.record import Outcome
 from tests.api.vandamme.traffic import get, in_flight
 from tests.api.views import WALL, make_live, make_views
-from tests.telemetry.examples import record
+from tests.api.vandamme.records import record
 
 
 async def report(*records: Any, active: tuple[Any, ...] = (), query: str = "", **fields: Any) -> Any:

@@ -36,7 +36,8 @@ def names_of(requested: str | None, served: str | None = None) -> tuple[str, ...
     ("requested", "served", "expected"),
     [
         ("tiny", "tiny", ("tiny", "tiny", "tiny", "llama_cpp:tiny")),
-        ("fast", "tiny", ("fast", "fast", "tiny", "llama_cpp:fast")),
+        # Whoever names a model has asked for that one, whatever its server calls it.
+        ("fast", "tiny", ("fast", "fast", "fast", "llama_cpp:fast")),
         ("tiny", None, ("tiny", "tiny", "tiny", "llama_cpp:tiny")),
         # A prefix is a provider when one is configured under that name, in any case.
         ("llama_cpp:tiny", "tiny", ("tiny", "llama_cpp:tiny", "tiny", "llama_cpp:tiny")),

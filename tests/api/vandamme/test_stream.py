@@ -17,6 +17,7 @@ from tests.api.vandamme.test_snapshot import event
 from tests.api.vandamme.traffic import answer, in_flight
 from tests.proxy.harness import ask
 from tests.serving import on_both_loops, until
+from tests.telemetry.examples import DECISION
 
 ID = "{:016x}".format
 TOKEN = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "a"})
@@ -74,7 +75,7 @@ async def test_what_becomes_known_later() -> None:
         request.end_request()
         row = (await reader.update())[ID(1)]
         assert (row["model"], row["message_count"], row["resolved_model"]) == ("tiny", 2, "tiny")
-        request.route(upstream="Q2", provider="other", tier="Q2", model="tiny-q2")
+        request.route(upstream="Q2", provider="other", tier="Q2", model="tiny-q2", decision=DECISION)
         row = (await reader.update())[ID(1)]
         assert (row["provider"], row["resolved_model"]) == ("other", "tiny-q2")
 
