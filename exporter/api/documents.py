@@ -1,17 +1,24 @@
-"""What the shapes of all rooms have in common: times, rounding, and JSON answers."""
+"""What the documents of all rooms have in common: types, times, rounding, JSON answers, and reading bodies."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import ConfigDict, Field, with_config
+from starlette.requests import Request
 from starlette.responses import Response
 
 NO_CACHE = {"cache-control": "no-cache"}
-GB = 1e9
-MB = 1e6
+
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+document = with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
+"""For the type of a document: nothing but the keys that are named, and what stands below a key describes it."""
 
 
 def utc(wall: float, timespec: str = "milliseconds") -> str:
@@ -32,3 +39,17 @@ def encode(document: Any) -> bytes:
 def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON document that nobody may cache."""
     return Response(encode(document), status, headers={**NO_CACHE, **(headers or {})}, media_type="application/json")
+
+
+class BodyTooLongError(Exception):
+    """A body is longer than any that means something."""
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The whole body. Raises BodyTooLongError, and Starlette's ClientDisconnect."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit_bytes:
+            raise BodyTooLongError
+    return bytes(body)

@@ -11,13 +11,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from typing_extensions import TypedDict
 
-from exporter.api.documents import NO_CACHE, json_answer, utc
+from exporter.api.documents import NO_CACHE, document, json_answer, utc
 from exporter.api.operation import Answer, Operation
 from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.system.snapshot import Snapshot
 
 
+@document
 class UpstreamReadiness(TypedDict):
     """One llama-server."""
 
@@ -28,6 +29,7 @@ class UpstreamReadiness(TypedDict):
     """Why it is not ready."""
 
 
+@document
 class Readiness(TypedDict):
     """Whether requests can be answered."""
 
@@ -36,6 +38,7 @@ class Readiness(TypedDict):
     upstreams: dict[str, UpstreamReadiness]
 
 
+@document
 class ProviderHealth(TypedDict):
     """One provider."""
 
@@ -43,6 +46,7 @@ class ProviderHealth(TypedDict):
     """What llama-server speaks, beside Anthropic's."""
 
 
+@document
 class Health(TypedDict):
     """How the sidecar and its upstreams are. Dashboards read it as YAML, too: keep to what both are."""
 

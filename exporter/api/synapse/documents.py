@@ -5,19 +5,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import Field
 from typing_extensions import TypedDict
 
+from exporter.api.documents import Amount, Count, Percent, document
 from exporter.record import Complexity
 
-Count = Annotated[int, Field(ge=0)]
-Number = Annotated[float, Field(ge=0)]
-Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$")]
-
-document = with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
-"""Nothing but the keys that are named; what stands below a key describes it."""
 
 
 @document
@@ -37,11 +32,11 @@ class Queries(TypedDict):
 
     timestamps: Annotated[list[Time], Field(min_length=18, max_length=18)]
     """Beginnings of the steps, oldest first; the last step is complete."""
-    queryRate: Annotated[list[Number], Field(min_length=18, max_length=18)]
+    queryRate: Annotated[list[Amount], Field(min_length=18, max_length=18)]
     """Requests per second that finished in each step."""
     totalQueries: Count
     """In the last 30 minutes, those of tiers that are not configured included."""
-    avgLatencyMs: Number
+    avgLatencyMs: Amount
     """In the last 30 minutes; 0 without requests."""
     tierDistribution: dict[str, Count]
     """Requests of the last 30 minutes by configured tier."""
@@ -52,9 +47,9 @@ class Tier(TypedDict):
     """How one tier does."""
 
     name: str
-    tokensPerSec: Annotated[list[Number], Field(max_length=20)]
+    tokensPerSec: Annotated[list[Amount], Field(max_length=20)]
     """Decode speed of its last 20 requests whose speed is known, oldest first."""
-    latencyMs: Annotated[list[Number], Field(max_length=20)]
+    latencyMs: Annotated[list[Amount], Field(max_length=20)]
     """Duration of its last 20 requests, oldest first."""
     requestCount: Count
     """Since the start."""
@@ -74,9 +69,9 @@ class Tiers(TypedDict):
 class Memory(TypedDict):
     """Memory of one kind."""
 
-    used: Number
+    used: Amount
     """GiB."""
-    total: Number
+    total: Amount
     """GiB; 0 where there is none, or nobody knows."""
     percent: Percent
 
@@ -105,9 +100,9 @@ class ThreadPool(TypedDict):
 class DiskIO(TypedDict):
     """All disks together."""
 
-    readMBps: Number
+    readMBps: Amount
     """MiB per second."""
-    writeMBps: Number
+    writeMBps: Amount
     """MiB per second."""
 
 
@@ -115,9 +110,9 @@ class DiskIO(TypedDict):
 class NetworkThroughput(TypedDict):
     """All network interfaces but loopback together."""
 
-    rxMBps: Number
+    rxMBps: Amount
     """MiB per second."""
-    txMBps: Number
+    txMBps: Amount
     """MiB per second."""
 
 
@@ -148,7 +143,7 @@ class DecisionCell(TypedDict):
     tier: str
     count: Count
     """Since the start."""
-    avgScore: Number
+    avgScore: Amount
     """0 without scores."""
 
 
@@ -158,7 +153,7 @@ class Accuracy(TypedDict):
 
     totalDecisions: Count
     """Since the start."""
-    avgDecisionTimeMs: Number
+    avgDecisionTimeMs: Amount
     """Of the last 100 decisions."""
     fallbackRate: Share
     """Decisions since the start that did not go where they should."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from exporter.api.documents import BodyTooLongError, read_body
 from exporter.api.synapse.answers import JSONAnswer, refuse
 from exporter.api.synapse.documents import Recorded
 from exporter.api.synapse.told import RecordedDecision, RecordedModels, RecordedQuery, Told
@@ -83,7 +84,7 @@ class Recorder:
 
         async def handle(request: Request) -> Response:
             try:
-                told = kind.model_validate_json(await read_body(request))
+                told = kind.model_validate_json(await read_body(request, BODY_LIMIT_BYTES))
             except ValidationError as error:
                 return refuse(400, "the body is not as it should be; `details` says why", reasons(error))
             except BodyTooLongError:
@@ -114,20 +115,6 @@ class Admission:
                 return False
             self._tiers.add(tier)
         return True
-
-
-class BodyTooLongError(Exception):
-    """A body is longer than any that means something."""
-
-
-async def read_body(request: Request) -> bytes:
-    """The whole body. Raises BodyTooLongError, and Starlette's ClientDisconnect."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
-            raise BodyTooLongError
-    return bytes(body)
 
 
 def reasons(error: ValidationError) -> dict[str, str]:

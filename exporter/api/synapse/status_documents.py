@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from exporter.api.synapse.documents import Count, Number, Percent, Share, Time, document
+from exporter.api.documents import Amount, Count, Percent, document
+from exporter.api.synapse.documents import Share, Time
 from exporter.record import Complexity
 
 State = Literal["active", "idle", "processing", "error", "offline"]
@@ -34,7 +35,7 @@ class ModelStatus(TypedDict):
     """MiB: memory of all GPUs together, else of the machine."""
     requestCount: Count
     """Through the sidecar, since the start, as is all below."""
-    avgResponseTime: Number
+    avgResponseTime: Amount
     """Milliseconds."""
     lastActive: Time
     """End of its last request; before that, the start of the sidecar."""
@@ -49,16 +50,16 @@ class ModelMetrics(TypedDict):
 
     modelId: str
     """`id` of the model."""
-    tokensPerSecond: Annotated[list[Number], Field(max_length=20)]
+    tokensPerSecond: Annotated[list[Amount], Field(max_length=20)]
     """Decode speed of its last 20 requests whose speed is known, oldest first."""
-    currentTokensPerSecond: Number
+    currentTokensPerSecond: Amount
     """The newest of these."""
-    memoryGb: Annotated[list[Number], Field(max_length=1)]
+    memoryGb: Annotated[list[Amount], Field(max_length=1)]
     """GiB: what is known, which is the present."""
-    currentMemoryGb: Number
-    latencyMs: Annotated[list[Number], Field(max_length=20)]
+    currentMemoryGb: Amount
+    latencyMs: Annotated[list[Amount], Field(max_length=20)]
     """Duration of its last 20 requests, oldest first."""
-    currentLatencyMs: Number
+    currentLatencyMs: Amount
     """The newest of these."""
 
 
@@ -67,9 +68,9 @@ class ModelsStatus(TypedDict):
     """All models of all llama-servers."""
 
     models: list[ModelStatus]
-    totalVramGb: Number
+    totalVramGb: Amount
     """GiB of all GPUs together."""
-    totalVramUsedGb: Number
+    totalVramUsedGb: Amount
     """GiB, as the GPUs say."""
     cacheHitRate: Share
     """Share of all prompt tokens since the start that came from prompt caches."""
@@ -90,10 +91,10 @@ class Historical(TypedDict):
     totalRequests: Count
     totalErrors: Count
     errorRate: Percent
-    avgLatencyMs: Number
-    p95LatencyMs: Number
+    avgLatencyMs: Amount
+    p95LatencyMs: Amount
     """Of the last 30 minutes, as is `p99LatencyMs`, to 2 %."""
-    p99LatencyMs: Number
+    p99LatencyMs: Amount
     uptimeDays: Count
     uptimeHours: Annotated[int, Field(ge=0, le=23)]
     """Beyond the days."""
@@ -141,7 +142,7 @@ class RecentDecision(TypedDict):
     tier: str
     complexity: Complexity
     timestamp: Time
-    score: Number
+    score: Amount
 
 
 @document
@@ -163,6 +164,6 @@ class OrchestratorStatus(TypedDict):
     """The last ten, newest first."""
     complexityDistribution: ComplexityDistribution
     totalDecisions: Count
-    avgDecisionTimeMs: Number
+    avgDecisionTimeMs: Amount
     """Of the last 100 decisions."""
     timestamp: Time

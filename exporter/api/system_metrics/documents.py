@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from exporter.api.documents import Amount, Count, Percent, document
 from exporter.system.sampler import LONGEST_INTERVAL_SECONDS, SHORTEST_INTERVAL_SECONDS
 
-STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-Percent = Annotated[float, Field(ge=0, le=100)]
-Amount = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Switch = Literal["1", "true", "yes", "on", "0", "false", "no", "off"]
 
 
-@with_config(STRICT)
+@document
 class Metrics(TypedDict):
     """The figures. The keys of the GPU are absent where there is none that tells."""
 
@@ -54,7 +50,7 @@ class Metrics(TypedDict):
     """Of the first GPU; with their number where there are several, `NAME x2`."""
 
 
-@with_config(STRICT)
+@document
 class SystemMetrics(TypedDict):
     """The answer."""
 
@@ -63,21 +59,21 @@ class SystemMetrics(TypedDict):
     """Now."""
 
 
-@with_config(STRICT)
+@document
 class Busy(TypedDict):
     """How busy something is."""
 
     usage: Percent
 
 
-@with_config(STRICT)
+@document
 class Taken(TypedDict):
     """How much of something is taken."""
 
     used: Percent
 
 
-@with_config(STRICT)
+@document
 class Network(TypedDict):
     """What all network interfaces carry."""
 
@@ -87,7 +83,7 @@ class Network(TypedDict):
     """MB sent per second."""
 
 
-@with_config(STRICT)
+@document
 class Gpu(TypedDict, total=False):
     """All GPUs, as in `metrics`, but for the unit of memory."""
 
@@ -112,12 +108,12 @@ class NestedMetrics(TypedDict):
     gpu: NotRequired[Gpu]
 
 
-@with_config(STRICT)
+@document
 class Data(Metrics, NestedMetrics):
     """The figures under the keys of `metrics`, and under nested ones."""
 
 
-@with_config(STRICT)
+@document
 class EnvelopedMetrics(SystemMetrics):
     """The answer, with the envelope that front ends unwrap."""
 
@@ -125,7 +121,7 @@ class EnvelopedMetrics(SystemMetrics):
     data: Data
 
 
-@with_config(STRICT)
+@document
 class Interval(TypedDict):
     """The interval that is in force."""
 
@@ -134,7 +130,7 @@ class Interval(TypedDict):
     timestamp: Instant
 
 
-@with_config(STRICT)
+@document
 class Failure(TypedDict):
     """An error."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any, TypeVar, cast
 
-from exporter.api.documents import MB, percent, utc
+from exporter.api.documents import percent, utc
 from exporter.api.system_metrics.documents import (
     Data,
     EnvelopedMetrics,
@@ -23,6 +23,7 @@ from exporter.system.snapshot import FileSystem, GpuSnapshot, HostSnapshot, Snap
 
 Number = TypeVar("Number", int, float)
 
+MB = 1e6
 MIB = 1 << 20
 DIGITS = 2
 NESTED_GPU = {

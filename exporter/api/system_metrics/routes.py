@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from exporter.api.documents import json_answer, utc
+from exporter.api.documents import BodyTooLongError, json_answer, read_body, utc
 from exporter.api.operation import Answer, Handler, Operation, Parameter
 from exporter.api.room import Room
 from exporter.api.system_metrics.documents import (
@@ -57,10 +57,11 @@ def room(views: Views, *, interval: Callable[[], float], set_interval: Callable[
 
     async def change(request: Request) -> Response:
         try:
-            body = await read_body(request)
-            if body is None:
-                return refuse(413, f"the body is longer than {BODY_LIMIT_BYTES} bytes")
-            set_interval(read_interval(body))
+            set_interval(read_interval(await read_body(request, BODY_LIMIT_BYTES)))
+        except BodyTooLongError:
+            return refuse(413, f"the body is longer than {BODY_LIMIT_BYTES} bytes")
+        except ClientDisconnect:
+            return refuse(400, "the client left before the end of the body")
         except ValueError as error:
             return refuse(400, str(error))
         answer: Interval = {"interval": interval(), "timestamp": utc(views.wall())}
@@ -105,19 +106,6 @@ def _changing(handler: Handler) -> Operation:
         },
         body=NewInterval,
     )
-
-
-async def read_body(request: Request) -> bytes | None:
-    """The whole body; None when it is longer than 64 KiB. Raises ValueError when its client leaves."""
-    body = bytearray()
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > BODY_LIMIT_BYTES:
-                return None
-    except ClientDisconnect:
-        raise ValueError("the client left before the end of the body") from None
-    return bytes(body)
 
 
 def read_interval(body: bytes) -> float:

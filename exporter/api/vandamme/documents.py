@@ -7,11 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-document = with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
-"""For types that describe a whole document: no other keys, and the texts below keys are their descriptions."""
-
-Count = Annotated[int, Field(ge=0)]
-Amount = Annotated[float, Field(ge=0)]
+from exporter.api.documents import Amount, Count, document
 
 MESSAGE = "Request metrics logging is disabled"
 SUGGESTION = "Set LOG_REQUEST_METRICS=true to enable tracking"
@@ -30,7 +26,8 @@ class ActiveRequest(TypedDict):
     requested_model: str
     """As the client named it; `unknown` when it did not."""
     resolved_model: str
-    """The model of the upstream that it was sent to; else as the client named it; empty when neither is known."""
+    """The name under which the totals count it: the model that was chosen, where the client left the choice to the
+    sidecar; else as the client named it; empty when neither is known."""
     qualified_model: str
     """With the provider in front."""
     is_streaming: bool

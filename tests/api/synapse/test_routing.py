@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.live.decisions import LARGEST_SCORE
 from exporter.record import Complexity
 from exporter.system.availability import Availability
 from tests.api.synapse.desk import Desk, decision, model, request, seen, server, slot
@@ -47,7 +48,7 @@ async def test_scores_without_end() -> None:
     desk = Desk()
     for _ in range(2):
         desk.live.record_decision("Q2", decision(SIMPLE, "Q2", score=1.7e308))
-    assert (await desk.read("routing"))["decisionMatrix"][0]["avgScore"] == 1e15
+    assert (await desk.read("routing"))["decisionMatrix"][0]["avgScore"] == LARGEST_SCORE
 
 
 async def test_availability() -> None:

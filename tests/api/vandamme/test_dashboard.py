@@ -12,9 +12,9 @@ from exporter.api.vandamme.rows import Filter, gather
 from exporter.live.active import ActiveRequests
 from exporter.record import Outcome, RequestRecord
 from tests.api.vandamme import dashboard
+from tests.api.vandamme.records import record
 from tests.api.vandamme.traffic import get, in_flight
 from tests.api.views import NOW, WALL, make_live, make_views
-from tests.api.vandamme.records import record
 
 NAMES = Names(("llama_cpp",))
 RECORDS = (

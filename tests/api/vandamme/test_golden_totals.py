@@ -17,9 +17,9 @@ from exporter.live.query import read_query
 from exporter.live.totals import Totals
 from exporter.record import Outcome
 from tests.api.vandamme.captures import capture, generated_at, headers_of, own_headers
+from tests.api.vandamme.records import record
 from tests.api.vandamme.traffic import get, in_flight
 from tests.api.views import NOW, make_views
-from tests.api.vandamme.records import record
 
 UPSTREAMS = (UpstreamView("Q2", "llama", "Q2", 8082), UpstreamView("Q3", "openai", "Q3", 8083))
 

@@ -15,9 +15,9 @@ from exporter.api.vandamme.names import Names
 from exporter.api.vandamme.report import EVERYTHING
 from exporter.api.vandamme.rows import Filter, gather
 from exporter.live.totals import Totals
+from tests.api.vandamme.records import record
 from tests.api.vandamme.traffic import in_flight
 from tests.api.views import WALL, make_live
-from tests.api.vandamme.records import record
 
 NAMES = Names(("llama_cpp",))
 LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"

@@ -12,9 +12,9 @@ from exporter.api.vandamme.names import Names
 from exporter.api.vandamme.rows import Filter
 from exporter.live.active import ActiveRequests
 from exporter.record import Outcome
+from tests.api.vandamme.records import record
 from tests.api.vandamme.traffic import get, in_flight
 from tests.api.views import WALL, make_live, make_views
-from tests.api.vandamme.records import record
 
 
 async def report(*records: Any, active: tuple[Any, ...] = (), query: str = "", **fields: Any) -> Any:
