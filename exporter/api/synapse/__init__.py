@@ -26,7 +26,7 @@ STREAM_PATH = "/api/metrics/ws"
 PLACES = ("/api/metrics/", "/api/models/status", "/api/orchestrator/")
 ABOUT = (
     "The metrics contract of S.Y.N.A.P.S.E. Engine, as [docs/api-synapse.md](docs/api-synapse.md) explains it. "
-    f"`{STREAM_PATH}` is a WebSocket as well: a `MetricsUpdate` at once, then one a second."
+    "Its WebSocket sends `queries`, `resources` and `routing` together: at once, then every second."
 )
 UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade"}
 
