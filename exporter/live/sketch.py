@@ -34,7 +34,11 @@ class Sketch:
 
     def add(self, value: float) -> None:
         """Count one value."""
-        bucket = ceil(log(min(max(SMALLEST, value), LARGEST)) / _LOG_GAMMA)  # in this order NaN is the smallest
+        if not value > SMALLEST:  # NaN as well
+            value = SMALLEST
+        elif value > LARGEST:
+            value = LARGEST
+        bucket = ceil(log(value) / _LOG_GAMMA)
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
 
     def quantile(self, q: float) -> float | None:
