@@ -182,7 +182,7 @@ class _Sidecar:
             tiers=self.settings.routing.tiers,
             recording=self.settings.metrics.enabled,
             servers_sampled=self.settings.sampling.llama_server,
-            started_wall=time.time(),
+            started=time.monotonic(),
             snapshot=lambda: self.sampler.latest,
             active=self.active,
             windows=self.live.windows,
@@ -241,7 +241,7 @@ class _Sidecar:
             in_flight=self.in_flight,
             configured_models=self.configured_models,
             out_of_rotation=self.fleet.out_of_rotation,
-            recorded_availability=lambda: self.live.recorded_availability.tiers,
+            recorded_availability=self.live.recorded_availability.tiers,
             sink_errors=self.fanout.errors,
             parse_errors=self.forwarder.parse_errors,
             task_restarts=self.supervisor.restarts,
@@ -315,7 +315,7 @@ class _Sidecar:
             tuple(self.sampler.latest.servers.values()),
             self.configured_models(),
             self.fleet.out_of_rotation(),
-            self.live.recorded_availability.tiers,
+            self.live.recorded_availability.tiers(),
         )
 
     def open_connections(self) -> int:

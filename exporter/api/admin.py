@@ -12,28 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.cors import Cors
+from exporter.api.forms import Forms
 from exporter.api.operation import routes
-from exporter.api.room import Refuse, Room, refuse
+from exporter.api.room import Room
 from exporter.asgi import ASGIApp, Receive, Scope, Send
 from exporter.keys import CHALLENGE, KEY_WANTED, KeyRing
 
 FAILED = "the sidecar failed to answer; its log says why"
-
-
-class Forms:
-    """The form of errors at each path."""
-
-    def __init__(self, rooms: Sequence[Room]) -> None:
-        forms = {place: room.refuse for room in rooms for place in room.places}
-        self._forms = sorted(forms.items(), key=lambda item: len(item[0]), reverse=True)
-
-    def at(self, path: str) -> Refuse:
-        """That of the longest place in which the path lies."""
-        return next((form for place, form in self._forms if _lies_at(path, place)), refuse)
-
-
-def _lies_at(path: str, place: str) -> bool:
-    return path.startswith(place) if place.endswith("/") else path == place
 
 
 class KeyCheck:
@@ -83,7 +68,7 @@ def application(rooms: Sequence[Room], keys: KeyRing, cors_origins: Sequence[str
     return Starlette(
         routes=[*routes(operations), *(socket for room in rooms for socket in room.sockets)],
         middleware=[
-            Middleware(Cors, origins=cors_origins, forms=forms),
+            Middleware(Cors, origins=cors_origins, forms=forms, trusts_names=bool(keys)),
             Middleware(KeyCheck, keys=keys, forms=forms, open_paths=open_paths),
         ],
         exception_handlers={HTTPException: explain, Exception: fail},

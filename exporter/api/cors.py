@@ -4,28 +4,20 @@ change nothing unless they are named."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from exporter.api.room import Refuse
+from exporter.api.forms import Forms
 from exporter.asgi import ASGIApp, Receive, Scope, Send
 
 ANY = "*"
 READING = ("GET", "HEAD", "OPTIONS")
 EXPOSED = ("X-Request-ID",)
 MAX_AGE_SECONDS = 600
-
-
-class Forms(Protocol):
-    """The form of errors at each path."""
-
-    def at(self, path: str) -> Refuse:
-        """What makes an error there."""
-        ...
 
 
 class Cors:
@@ -35,8 +27,10 @@ class Cors:
     the user's browser change anything here, not even by a plain form.
     """
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str], forms: Forms) -> None:
+    def __init__(self, app: ASGIApp, origins: Sequence[str], forms: Forms, trusts_names: bool) -> None:
+        """`trusts_names`: a page of our own needs a key as well, so that it does not matter what its host is called."""
         self._app = app
+        self._trusts_names = trusts_names
         self._forms = forms
         self._named = frozenset(origin.lower() for origin in origins if origin != ANY)
         self._any = ANY in origins
@@ -50,7 +44,7 @@ class Cors:
     def _choose(self, scope: Scope) -> ASGIApp:
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        if origin is None or urlsplit(origin).netloc == headers.get("host"):
+        if origin is None or self._is_own(origin, headers.get("host", "")):
             return self._app
         if origin.lower() in self._named:
             return self._for_named
@@ -60,9 +54,25 @@ class Cors:
             return self._refuse(scope)
         return self._for_any if self._any else self._app
 
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Whether the page is one of ours. Where everybody has access who can connect, a page of any name can claim to
+        be: its name only has to lead to this machine (DNS rebinding). Addresses and `localhost` cannot be claimed so.
+        """
+        _, _, place = origin.partition("://")
+        return place == host and (self._trusts_names or _is_address(place))
+
     def _refuse(self, scope: Scope) -> Response:
         message = "pages of this origin may not do that; admin.cors_origins names those that may"
         return self._forms.at(scope["path"])(403, message)
+
+
+def _is_address(place: str) -> bool:
+    """Whether `host[:port]` is an IP address, or this machine."""
+    try:
+        host = urlsplit(f"//{place}").hostname or ""
+        return host == "localhost" or bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 def _allow(app: ASGIApp, origins: Sequence[str], methods: Sequence[str]) -> ASGIApp:

@@ -16,6 +16,15 @@ NO_CACHE = {"cache-control": "no-cache"}
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]
+Time = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$",
+        json_schema_extra={"format": "date-time"},
+        examples=["2026-11-20T08:32:30.000Z"],
+    ),
+]
+"""What `utc` makes."""
 
 document = with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
 """For the type of a document: nothing but the keys that are named, and what stands below a key describes it."""

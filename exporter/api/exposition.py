@@ -17,6 +17,15 @@ from exporter.api.room import Room
 PATH = "/metrics"
 TEXT = "text/plain"
 OPENMETRICS = "application/openmetrics-text"
+DETAILS = (
+    "`Accept` chooses between Prometheus text and OpenMetrics; gzip where `Accept-Encoding` allows it. "
+    "Units are in the names: seconds, bytes, ratios from 0 to 1."
+)
+EXAMPLE = """\
+# HELP llm_upstream_up Whether the last health check found the upstream ready.
+# TYPE llm_upstream_up gauge
+llm_upstream_up{upstream="Q2",tier="Q2"} 1
+"""
 
 
 class Rendered(Protocol):
@@ -48,13 +57,16 @@ def room(render: Render) -> Room:
         response.headers["content-length"] = str(len(rendered.body))
         return response
 
-    text = Answer("Prometheus text 0.0.4", str, media=TEXT)
+    text = Answer("Prometheus text 0.0.4", str, media=TEXT, example=EXAMPLE)
     openmetrics = Answer("OpenMetrics 1.0.0, when `Accept` prefers it", str, media=OPENMETRICS)
     return Room(
         name="Prometheus",
-        about="Every metric, as [docs/metrics.md](docs/metrics.md) lists them.",
+        about="Every metric; [docs/metrics.md](docs/metrics.md) lists them.",
         operations=(
-            Operation("GET", PATH, metrics, "get_metrics", "Metrics for Prometheus", {200: (text, openmetrics)}),
+            Operation(
+                *("GET", PATH, metrics, "get_metrics", "Metrics for Prometheus", {200: (text, openmetrics)}),
+                details=DETAILS,
+            ),
         ),
     )
 

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from typing_extensions import TypedDict
 
-from exporter.api.documents import NO_CACHE, document, json_answer, utc
-from exporter.api.operation import Answer, Operation
+from exporter.api.documents import NO_CACHE, Time, document, json_answer, utc
+from exporter.api.operation import Answer, Handler, Operation
 from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.system.snapshot import Snapshot
@@ -23,7 +23,7 @@ class UpstreamReadiness(TypedDict):
     """One llama-server."""
 
     ready: bool | None
-    """null while nobody has looked."""
+    """null until it has been sampled."""
     state: str
     reason: NotRequired[str]
     """Why it is not ready."""
@@ -43,16 +43,16 @@ class ProviderHealth(TypedDict):
     """One provider."""
 
     api_format: Literal["openai"]
-    """What llama-server speaks, beside Anthropic's."""
+    """The API that llama-server speaks (beside Anthropic's)."""
 
 
 @document
 class Health(TypedDict):
-    """How the sidecar and its upstreams are. Dashboards read it as YAML, too: keep to what both are."""
+    """Health of the sidecar and its upstreams. Valid as YAML, too, since some dashboards read it so."""
 
     status: Literal["healthy", "degraded"]
     """`degraded`: no upstream answers."""
-    timestamp: str
+    timestamp: Time
     default_provider: str
     """That of the first upstream."""
     providers: dict[str, ProviderHealth]
@@ -67,11 +67,30 @@ SUGGESTIONS = [
 ]
 
 
+LIVENESS = "200 as long as the process serves, whatever its upstreams do. It never needs a key."
+ABOUT = "As of the last sample of each upstream: its state, and the reason where it is not ready. 503 without any."
+COMPATIBLE = (
+    "Always 200; `status` is `degraded` while no upstream answers. Vandamme Proxy's dashboard asks for it first."
+)
+ALIVE = "llama-exporter is healthy.\n"
+READY: Readiness = {"ready": True, "upstreams": {"Q4": {"ready": True, "state": "ready"}}}
+NOT_READY: Readiness = {
+    "ready": False,
+    "upstreams": {"Q4": {"ready": False, "state": "unreachable", "reason": "connection refused"}},
+}
+HEALTHY: Health = {
+    "status": "healthy",
+    "timestamp": "2026-11-20T08:32:30.000Z",
+    "default_provider": "llama_cpp",
+    "providers": {"llama_cpp": {"api_format": "openai"}},
+}
+
+
 def room(views: Views) -> Room:
     """The three routes."""
 
     async def healthy(_: Request) -> Response:
-        return PlainTextResponse("llama-exporter is healthy.\n", headers=NO_CACHE)
+        return PlainTextResponse(ALIVE, headers=NO_CACHE)
 
     async def ready(_: Request) -> Response:
         document = ready_now(views)
@@ -81,17 +100,25 @@ def room(views: Views) -> Room:
         providers = [upstream.provider for upstream in views.upstreams]
         return json_answer(health(providers, views.wall(), ready=ready_now(views)["ready"]))
 
-    alive = {200: Answer("The process serves", str, media="text/plain")}
-    readable = {200: Answer("Ready", Readiness), 503: Answer("Not ready", Readiness)}
-    shown = {200: Answer("Healthy or degraded", Health)}
     return Room(
         name="Health",
-        about="Whether the sidecar itself lives, and whether it can be of use.",
-        operations=(
-            Operation("GET", "/-/healthy", healthy, "get_healthy", "Liveness", alive, open=True),
-            Operation("GET", "/-/ready", ready, "get_ready", "Readiness: at least one upstream answers", readable),
-            Operation("GET", "/health", show, "get_health", "Health, as clients of other systems ask for it", shown),
-        ),
+        about="Liveness of the sidecar, and readiness of the llama-servers behind it.",
+        operations=operations(healthy, ready, show),
+    )
+
+
+def operations(healthy: Handler, ready: Handler, show: Handler) -> tuple[Operation, ...]:
+    """The three operations with their texts."""
+    alive = {200: Answer("The process serves", str, media="text/plain", example=ALIVE)}
+    readable = {
+        200: Answer("Ready", Readiness, example=READY),
+        503: Answer("Not ready", Readiness, example=NOT_READY),
+    }
+    shown = {200: Answer("Healthy or degraded", Health, example=HEALTHY)}
+    return (
+        Operation("GET", "/-/healthy", healthy, "get_healthy", "Liveness", alive, LIVENESS, open=True),
+        Operation("GET", "/-/ready", ready, "get_ready", "Readiness: at least one upstream answers", readable, ABOUT),
+        Operation("GET", "/health", show, "get_health", "Health, for dashboards of other systems", shown, COMPATIBLE),
     )
 
 

@@ -7,20 +7,22 @@ from html import escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from exporter.api.documents import NO_CACHE
 from exporter.api.operation import Answer, Operation
 from exporter.api.room import Room
 
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 LINKS = (
     ("/metrics", "metrics for Prometheus"),
-    ("/api/docs", "all that this listener answers, to read and to try"),
+    ("/api/docs", "every route of this listener, to read and to try"),
     ("/api/metrics", "the machine and the traffic"),
-    ("/api/metrics/tiers", "how each tier does"),
-    ("/api/metrics/routing", "what routing decides"),
-    ("/api/models/status", "how each model does"),
-    ("/metrics/active-requests", "who is being served"),
-    ("/metrics/running-totals", "sums by provider and model, in YAML"),
-    ("/-/ready", "which upstreams answer"),
-    ("/-/healthy", "whether this process serves"),
+    ("/api/metrics/tiers", "speed, latency and errors of each tier"),
+    ("/api/metrics/routing", "routing decisions and available models"),
+    ("/api/models/status", "status and history of each model"),
+    ("/metrics/active-requests", "requests in flight"),
+    ("/metrics/running-totals", "totals by provider and model, in YAML"),
+    ("/-/ready", "readiness: the state of each upstream"),
+    ("/-/healthy", "liveness"),
 )
 
 
@@ -29,10 +31,11 @@ def room(version: str) -> Room:
     body = page(version)
 
     async def index(_: Request) -> Response:
-        return HTMLResponse(body, headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"})
+        return HTMLResponse(body, headers={**NO_CACHE, "content-security-policy": POLICY})
 
-    answers = {200: Answer("Links", str, media="text/html")}
-    return Room("Index", "A page of links.", (Operation("GET", "/", index, "get_index", "A page of links", answers),))
+    answers = {200: Answer("A page", str, media="text/html")}
+    operation = Operation("GET", "/", index, "get_index", "Page of links", answers, "The starting point in a browser.")
+    return Room("Index", "A page of links to the rest.", (operation,))
 
 
 def page(version: str) -> str:

@@ -31,6 +31,8 @@ class Answer:
     """None: no body."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """What header fields of its own it has, and what they mean."""
+    example: Any = None
+    """A document of the type, for readers of the description."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ class Views:
     """Whether requests are recorded at all (the master switch)."""
     servers_sampled: bool
     """Whether llama-servers are looked at; when not, nobody knows whether they are ready."""
-    started_wall: float
-    """UTC time at which the sidecar started, seconds since the epoch."""
+    started: float
+    """Monotonic time at which the sidecar started."""
     snapshot: Callable[[], Snapshot]
     """What was sampled last."""
     active: ActiveRequests
@@ -58,3 +58,8 @@ class Views:
     """Monotonic seconds."""
     wall: Callable[[], float] = time.time
     """UTC seconds since the epoch."""
+
+    @property
+    def uptime_seconds(self) -> int:
+        """Whole seconds since the sidecar started."""
+        return max(int(self.clock() - self.started), 0)

@@ -6,6 +6,7 @@ its log and a span into its traces for every record, and takes four times the CP
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - to connect needs it, and at the end of a process it can no longer be imported
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import NamedTuple
 from urllib.parse import urlsplit

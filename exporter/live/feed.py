@@ -35,7 +35,7 @@ class Live:
         self.history = History()
         self.totals = Totals()
         self.decisions = Decisions()
-        self.recorded_availability = RecordedAvailability()
+        self.recorded_availability = RecordedAvailability(clock)
 
     def record(self, record: RequestRecord) -> None:
         """Count one finished request."""
@@ -43,7 +43,7 @@ class Live:
             self.decisions.add(record.tier, record.decision, record.started_at)
         if record.inference:
             query = read_query(record, self._model_of(record), self._clock())
-            self.windows.add(query)
+            self.windows.add(query, self._wall())
             self.history.add(query)
             self.totals.add(query)
 

@@ -66,6 +66,16 @@ class _Cell:
 
     number: int
     series: dict[tuple[str, str], _Series] = field(default_factory=dict)
+    latency: Sketch | None = None
+    """Of all series together, once the minute is over and somebody has asked: to put hundreds together takes long."""
+
+    def all_latencies(self, *, is_over: bool) -> Sketch:
+        if self.latency is not None:
+            return self.latency
+        together = Sketch(series.latency for series in self.series.values())
+        if is_over:
+            self.latency = together
+        return together
 
 
 class Distribution(NamedTuple):
@@ -89,7 +99,7 @@ class Summary(NamedTuple):
     tokens_per_second: Distribution
 
 
-class Totals(NamedTuple):
+class WindowSums(NamedTuple):
     """What finished within the window, all in all."""
 
     queries: int
@@ -105,8 +115,9 @@ class Windows:
         self._buckets: deque[_Counts] = deque(maxlen=_BUCKETS + 1)
         self._cells: deque[_Cell] = deque(maxlen=_CELLS)
 
-    def add(self, query: Query) -> None:
-        """Count a request that has just finished."""
+    def add(self, query: Query, wall: float) -> None:
+        """Count a request that has just finished, at `wall`."""
+        self._align(query.at, wall)
         bucket = self._bucket(query.at)
         bucket.latency_seconds += query.latency_seconds
         bucket.by_tier[query.tier] = bucket.by_tier.get(query.tier, 0) + 1
@@ -127,7 +138,7 @@ class Windows:
         queries = {bucket.number: bucket.queries for bucket in self._buckets}
         return [Bucket(number * BUCKET_SECONDS - late, queries.get(number, 0)) for number in range(end - count, end)]
 
-    def totals(self, now: float, wall: float) -> Totals:
+    def sums(self, now: float, wall: float) -> WindowSums:
         """Sums over the window: the last 180 complete buckets, and the one that is being filled."""
         self._align(now, wall)
         oldest = self._number(now, BUCKET_SECONDS) - _BUCKETS
@@ -139,13 +150,19 @@ class Windows:
                 for tier, queries in bucket.by_tier.items():
                     by_tier[tier] = by_tier.get(tier, 0) + queries
         queries = sum(by_tier.values())
-        return Totals(queries, latency / queries if queries else None, by_tier)
+        return WindowSums(queries, latency / queries if queries else None, by_tier)
+
+    def latency(self, now: float, wall: float) -> Distribution:
+        """Latencies of everything, in seconds."""
+        self._align(now, wall)
+        newest = self._number(now, CELL_SECONDS)
+        return _distribution(cell.all_latencies(is_over=cell.number < newest) for cell in self._recent_cells(newest))
 
     def summary(self, now: float, wall: float, *, tier: str | None = None, model: str | None = None) -> Summary:
         """Percentiles over the window, of everything or of one tier, one model, or both."""
         self._align(now, wall)
-        oldest = self._number(now, CELL_SECONDS) - _CELLS + 1
-        found = [each for cell in self._cells if cell.number >= oldest for each in _matching(cell, tier, model)]
+        cells = self._recent_cells(self._number(now, CELL_SECONDS))
+        found = [each for cell in cells for each in _matching(cell, tier, model)]
         return Summary(
             queries=sum(each.queries for each in found),
             failed=sum(each.failed for each in found),
@@ -154,6 +171,9 @@ class Windows:
             ttft_seconds=_distribution(each.ttft for each in found),
             tokens_per_second=_distribution(each.speed for each in found),
         )
+
+    def _recent_cells(self, newest: int) -> Iterator[_Cell]:
+        return (cell for cell in self._cells if cell.number > newest - _CELLS)
 
     def _number(self, now: float, seconds: int) -> int:
         return floor((now + self._ahead) / seconds)

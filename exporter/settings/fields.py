@@ -67,6 +67,6 @@ def check_address(address: str) -> str:
 
 def check_origin(origin: str) -> str:
     """`*`, or an origin as browsers send it (RFC 6454, 6.2). Raises ValueError."""
-    if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin):
+    if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+", origin):
         raise ValueError(f"{origin!r} is not an origin; write https://host or http://host:port")
     return origin

@@ -152,10 +152,22 @@ class TestForeignPages:
         asked = {"origin": PAGE, "access-control-request-method": "POST"}
         assert (await ask("OPTIONS", "/a", origins=["*", PAGE], headers=asked)).status_code == 200
 
-    async def test_our_own_pages_may(self) -> None:
-        answer = await ask("POST", "/a", origins=[], headers={"origin": "http://admin"})
+    @pytest.mark.parametrize("host", ["127.0.0.1:9464", "localhost:9464", "[::1]:9464", "192.168.1.7"])
+    async def test_our_own_pages_may(self, host: str) -> None:
+        answer = await ask("POST", "/a", origins=[], headers={"origin": f"http://{host}", "host": host})
         assert answer.status_code == 200
         assert "access-control-allow-origin" not in answer.headers
+
+    async def test_a_name_that_leads_here_makes_no_page_ours(self) -> None:
+        """Anybody can give this machine's address a name (DNS rebinding); with keys that is of no use."""
+        rebound = {"origin": "http://evil.example:9464", "host": "evil.example:9464"}
+        assert (await ask("POST", "/a", headers=rebound)).status_code == 403
+        assert (await ask("POST", "/a", keys=["k"], headers={**rebound, "x-api-key": "k"})).status_code == 200
+
+    @pytest.mark.parametrize("origin", ["http://[", "://", "x", "http://a b", "http://[::1"])
+    async def test_an_origin_that_is_none_is_foreign(self, origin: str) -> None:
+        assert (await ask("GET", "/a", headers={"origin": origin})).status_code == 200
+        assert (await ask("POST", "/a", headers={"origin": origin})).status_code == 403
 
     async def test_pages_that_may_not_read_are_told_nothing(self) -> None:
         answer = await ask("GET", "/a", origins=["https://other.example"], headers={"origin": PAGE})

@@ -55,7 +55,7 @@ def make_views(live: Live | None = None, clock: Clock | None = None, **fields: A
         "tiers": ("Q2", "Q3", "Q4"),
         "recording": True,
         "servers_sampled": True,
-        "started_wall": WALL - 90_061.0,
+        "started": NOW - 90_061.0,
         "snapshot": Snapshot,
         "active": ActiveRequests(),
         "windows": live.windows,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.live.availability import TIER_LIMIT, RecordedAvailability
 from exporter.live.feed import Live
 from exporter.record import Outcome, RoutingReason
-from exporter.system.availability import Availability
 from tests.live.queries import NOW, WALL
 from tests.telemetry.examples import DECISION, record
 
@@ -19,7 +17,7 @@ def live() -> Live:
 def test_a_finished_request_is_counted_everywhere_once() -> None:
     feed = live()
     feed.record(record(started_at=WALL, served_model="tiny-q4"))
-    assert feed.windows.totals(NOW, WALL).by_tier == {"Q4": 1}
+    assert feed.windows.sums(NOW, WALL).by_tier == {"Q4": 1}
     assert feed.history.tiers["Q4"].queries == 1
     assert feed.history.models["gpu-0", "tiny-q4"].queries == 1
     sums = feed.totals.providers["llama_cpp"]["tiny-q4"].streamed
@@ -51,7 +49,7 @@ def test_totals_stand_under_what_was_chosen_where_the_choice_was_ours(
 def test_what_runs_no_model_does_not_count() -> None:
     feed = live()
     feed.record(record(operation="other", inference=False, decision=None))
-    assert feed.windows.totals(NOW, WALL).queries == 0
+    assert feed.windows.sums(NOW, WALL).queries == 0
     assert not feed.history.tiers
     assert feed.totals.whole().requests == 0
 
@@ -86,15 +84,3 @@ def test_decisions_of_applications_count_like_our_own() -> None:
     feed.record_decision("Q4", DECISION)
     assert feed.decisions.total == 1
     assert feed.decisions.newest[0].wall == WALL
-
-
-def test_an_applications_word_on_its_tiers() -> None:
-    recorded = RecordedAvailability()
-    recorded.record("Q2", Availability(1, 3))
-    recorded.record("Q2", Availability(2, 3))
-    assert dict(recorded.tiers) == {"Q2": Availability(2, 3)}
-    for number in range(TIER_LIMIT - 1):
-        recorded.record(f"t{number}", Availability(1, 1))
-    with pytest.raises(ValueError, match="100 tiers"):
-        recorded.record("one more", Availability(1, 1))
-    recorded.record("Q2", Availability(0, 3))

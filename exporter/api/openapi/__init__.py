@@ -15,10 +15,14 @@ from exporter.api.operation import JSON, Answer, Operation
 from exporter.api.room import Room
 
 SPEC_PATH = "/openapi.json"
+SPEC_DETAILS = (
+    "It stays the same while the sidecar runs: with `If-None-Match` and its `ETag`, the answer is 304 and has no body."
+)
+PAGE_DETAILS = "Swagger UI. It needs no key itself, holds no figures, and asks for the key where one is required."
 
 
 def room(rooms: Sequence[Room], version: str, keys: bool) -> Room:
-    """The room that describes `rooms` and itself. `keys`: keys are configured, so that all but the page wants one."""
+    """The room that describes `rooms` and itself. `keys`: keys are configured; all but the page requires one."""
     made: list[File] = []
 
     async def spec(request: Request) -> Response:
@@ -27,9 +31,9 @@ def room(rooms: Sequence[Room], version: str, keys: bool) -> Room:
     answers = _answers("An OpenAPI 3.1 document", JSON, dict)
     own = Room(
         name="Description",
-        about="What you are reading: [/openapi.json](/openapi.json), and the page that shows it.",
+        about="This description: [/openapi.json](/openapi.json), and the page that shows it.",
         operations=(
-            Operation("GET", SPEC_PATH, spec, "get_openapi", "This API in OpenAPI 3.1", answers),
+            Operation("GET", SPEC_PATH, spec, "get_openapi", "This API in OpenAPI 3.1", answers, SPEC_DETAILS),
             *_page(version, keys),
         ),
     )
@@ -40,7 +44,8 @@ def room(rooms: Sequence[Room], version: str, keys: bool) -> Room:
 def _page(version: str, keys: bool) -> Iterator[Operation]:
     """Open, since browsers cannot send a key for a page; no figure is in it."""
     shown = make_page(version, keys=keys)
-    yield Operation("GET", PATH, shown.answer, "get_docs", "This API in a browser", _answers("A page", HTML), open=True)
+    answers = _answers("A page", HTML)
+    yield Operation("GET", PATH, shown.answer, "get_docs", "This API in a browser", answers, PAGE_DETAILS, open=True)
     for name, file in parts().items():
         operation = "get_docs_" + name.replace(".", "_").replace("-", "_")
         answers = _answers("The file", file.media)

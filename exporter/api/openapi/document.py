@@ -17,9 +17,12 @@ Json = dict[str, Any]
 
 OPENAPI = "3.1.1"
 ABOUT = """\
-What the admin listener of llama-exporter answers. Each group is a contract of its own, with its own form of errors.
+The admin listener of llama-exporter. Each group is a contract of its own, with its own form of errors.
 
-GET answers HEAD as well. How the groups relate, and what keys and other origins mean: `docs/api.md`.
+Every GET answers HEAD as well. "Since the start" means the start of the sidecar. `docs/api.md` explains how the groups
+relate, keys, and web pages of other origins.
+
+"Try it out" sends real requests to this sidecar: a POST changes its figures or settings.
 """
 KEYS = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -28,14 +31,14 @@ KEYS = {
 """Two ways to present the same key."""
 PAGE_LINK = re.compile(r"\[[^\]]*\]\((docs/[^)]*)\)")
 COMMON = {
-    401: "A valid key is wanted",
-    403: "Pages of this origin may not do that",
-    405: "The path has no such method",
-    500: "The sidecar failed to answer",
+    401: "A valid key is required",
+    403: "The request comes from a web page of an origin that `admin.cors_origins` does not name",
+    405: "The path does not have this method",
+    500: "The sidecar failed to answer; its log says why",
 }
 COMMON_HEADERS = {
-    401: {"WWW-Authenticate": "What to present (RFC 9110, 11.6.1)"},
-    405: {"Allow": "The methods that there are"},
+    401: {"WWW-Authenticate": "How to authenticate (RFC 9110, 11.6.1)"},
+    405: {"Allow": "The methods of the path"},
 }
 
 
@@ -81,7 +84,7 @@ def describe(rooms: Sequence[Room], version: str, *, keys: bool) -> Json:
 
 
 def _about(room: Room) -> str:
-    """With the WebSockets, for which OpenAPI has no words, and without links to files that nobody serves."""
+    """With the WebSockets, which OpenAPI cannot describe, and without links to files that are not served."""
     about = PAGE_LINK.sub(r"`\1`", room.about)
     sockets = ", ".join(f"`{getattr(route, 'path', '')}`" for route in room.sockets)
     return f"{about}\n\nWebSocket, which OpenAPI cannot describe: {sockets}." if sockets else about
@@ -171,9 +174,14 @@ def _headers(headers: Mapping[str, str]) -> Json:
 
 def _content(answer: Answer, schemas: Schemas) -> Json:
     """What is in the body."""
+    content: Json = {}
     if answer.media == EVENT_STREAM:
-        return {"schema": _event(None if answer.shape in (None, str) else schemas.of(answer.shape, SERIALIZATION))}
-    return {} if answer.shape is None else {"schema": schemas.of(answer.shape, SERIALIZATION)}
+        content["schema"] = _event(None if answer.shape in (None, str) else schemas.of(answer.shape, SERIALIZATION))
+    elif answer.shape is not None:
+        content["schema"] = schemas.of(answer.shape, SERIALIZATION)
+    if answer.example is not None:
+        content["example"] = answer.example
+    return content
 
 
 def _event(data: Json | None) -> Json:

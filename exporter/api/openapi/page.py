@@ -28,7 +28,7 @@ HEADERS = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
 ASK = """\
 <form id="key-form">
 <h1>llama-exporter</h1>
-<p>This sidecar answers only to those who have a key, and so does its description.</p>
+<p>This sidecar requires a key, for its description as well.</p>
 <label>API key <input id="key" type="password" autocomplete="off" required autofocus></label>
 <button type="submit">Show</button>
 <p id="problem" role="alert"></p>

@@ -1,5 +1,5 @@
-"""What the contract's answers hold, as /openapi.json shows it: the documents that its guide describes, and errors.
-`status_documents` has the others."""
+"""What the contract's answers hold, as /openapi.json shows it: the documents that its API guide describes, and
+errors. `status_documents` has the others."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from exporter.api.documents import Amount, Count, Percent, document
+from exporter.api.documents import Amount, Count, Percent, Time, document
 from exporter.record import Complexity
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$")]
 
 
 @document
 class Error(TypedDict):
-    """Why a request was not answered."""
+    """An error."""
 
     error: str
     """Kind of error, by the status: `NotFound`, `BadRequest`, ..."""
     message: str
     details: dict[str, str]
-    """By field of the request body, what is wrong with it; empty where it is not about fields."""
+    """By field of the request body, what is wrong with it; empty where no field is concerned."""
 
 
 @document
@@ -35,34 +34,34 @@ class Queries(TypedDict):
     queryRate: Annotated[list[Amount], Field(min_length=18, max_length=18)]
     """Requests per second that finished in each step."""
     totalQueries: Count
-    """In the last 30 minutes, those of tiers that are not configured included."""
+    """In the last 30 minutes, including those of tiers that are not in `routing.tiers`."""
     avgLatencyMs: Amount
-    """In the last 30 minutes; 0 without requests."""
+    """In the last 30 minutes; milliseconds, 0 without requests."""
     tierDistribution: dict[str, Count]
-    """Requests of the last 30 minutes by configured tier."""
+    """Requests of the last 30 minutes by tier of `routing.tiers`."""
 
 
 @document
 class Tier(TypedDict):
-    """How one tier does."""
+    """Speed, latency and errors of one tier."""
 
     name: str
     tokensPerSec: Annotated[list[Amount], Field(max_length=20)]
-    """Decode speed of its last 20 requests whose speed is known, oldest first."""
+    """Tokens per second of its last 20 requests whose speed is known, oldest first."""
     latencyMs: Annotated[list[Amount], Field(max_length=20)]
-    """Duration of its last 20 requests, oldest first."""
+    """Duration of its last 20 requests, oldest first; milliseconds."""
     requestCount: Count
     """Since the start."""
     errorRate: Share
-    """Since the start."""
+    """Share of failed requests since the start, 0 to 1."""
 
 
 @document
 class Tiers(TypedDict):
-    """How the tiers do."""
+    """Speed, latency and errors of each tier."""
 
     tiers: list[Tier]
-    """Each configured tier, from cheap to capable."""
+    """Each tier of `routing.tiers`, from cheap to capable."""
 
 
 @document
@@ -72,8 +71,9 @@ class Memory(TypedDict):
     used: Amount
     """GiB."""
     total: Amount
-    """GiB; 0 where there is none, or nobody knows."""
+    """GiB; 0 where there is none, or where it is not known."""
     percent: Percent
+    """Used share, 0 to 100."""
 
 
 @document
@@ -81,19 +81,19 @@ class Cpu(TypedDict):
     """Processors of the machine."""
 
     percent: Percent
-    """Of all CPU time since the sample before."""
+    """Busy share of all CPU time since the sample before, 0 to 100."""
     cores: Count
-    """Logical CPUs; 0 while nobody has looked."""
+    """Logical CPUs; 0 before the first sample."""
 
 
 @document
 class ThreadPool(TypedDict):
-    """What llama-servers are busy with."""
+    """Load of the llama-servers."""
 
     active: Count
-    """Slots that work."""
+    """Slots that are working."""
     queued: Count
-    """Requests that wait for a slot, as llama-servers say (`requests_deferred`)."""
+    """Requests that wait for a slot, as llama-servers report them (`requests_deferred`)."""
 
 
 @document
@@ -121,13 +121,13 @@ class Resources(TypedDict):
     """The machine, as it was sampled last."""
 
     vram: Memory
-    """All GPUs together, as far as their memory is known."""
+    """All GPUs together that report used and total memory."""
     cpu: Cpu
     memory: Memory
     faissIndexSize: Count
-    """Bytes of the configured index files; 0 without any."""
+    """Bytes of the files of `sampling.index_paths`; 0 without any, and until all of them could be read."""
     redisCacheSize: Count
-    """Bytes that the configured Redis uses; 0 without one."""
+    """Bytes that the Redis of `sampling.redis_url` uses; 0 without one."""
     activeConnections: Count
     """Client connections that are open at the proxy, and live streams of the admin listener."""
     threadPoolStatus: ThreadPool
@@ -144,19 +144,19 @@ class DecisionCell(TypedDict):
     count: Count
     """Since the start."""
     avgScore: Amount
-    """0 without scores."""
+    """Mean complexity score; 0 without scores."""
 
 
 @document
 class Accuracy(TypedDict):
-    """How deciding goes."""
+    """Totals of the routing decisions."""
 
     totalDecisions: Count
     """Since the start."""
     avgDecisionTimeMs: Amount
-    """Of the last 100 decisions."""
+    """Of the last 100 decisions; milliseconds."""
     fallbackRate: Share
-    """Decisions since the start that did not go where they should."""
+    """Share of decisions since the start that fell back to another tier or upstream, 0 to 1."""
 
 
 @document
@@ -171,13 +171,13 @@ class TierAvailability(TypedDict):
 
 @document
 class Routing(TypedDict):
-    """What routing has decided, and among whom it can choose."""
+    """Routing decisions, and the models that can answer."""
 
     decisionMatrix: list[DecisionCell]
-    """Each complexity with each configured tier, in order; cells where nothing happened included."""
+    """Each complexity with each tier of `routing.tiers`, in order; empty cells included."""
     accuracyMetrics: Accuracy
     modelAvailability: list[TierAvailability]
-    """Each configured tier."""
+    """Each tier of `routing.tiers`."""
 
 
 @document
@@ -193,7 +193,7 @@ class MetricsUpdate(TypedDict):
 
 @document
 class Recorded(TypedDict):
-    """What became of what an application has told."""
+    """The answer to a recording."""
 
     recorded: bool
-    """false: the sidecar was told to record nothing (`metrics.enabled`)."""
+    """false: recording is off (`metrics.enabled`)."""

@@ -35,15 +35,10 @@ DOWN: frozenset[State] = frozenset(("offline", "error"))
 
 
 class Started(NamedTuple):
-    """When the sidecar started, and the time now; UTC seconds since the epoch."""
+    """The time now, in UTC seconds since the epoch, and how long the sidecar has been running by then."""
 
-    wall: float
     now: float
-
-    @property
-    def uptime_seconds(self) -> int:
-        """Whole seconds since then."""
-        return max(int(self.now - self.wall), 0)
+    uptime_seconds: int
 
 
 class InFlight:
@@ -109,6 +104,7 @@ class _Account:
         else:
             names = (model.id,) if subject.several else ("", model.id)
             found = [courses[upstream, name] for name in names if (upstream, name) in courses]
+        found.sort(key=lambda course: course.last_wall)  # what is newest stands last in the samples
         self.queries = sum(course.queries for course in found)
         self.failed = sum(course.failed for course in found)
         self.mean_seconds = sum(course.total_seconds for course in found) / max(self.queries, 1)
@@ -194,7 +190,7 @@ def _status(subject: _Subject, account: _Account, state: State, memory_mib: int,
         "memoryTotal": max(memory_mib, used, 1),  # clients divide by it
         "requestCount": account.queries,
         "avgResponseTime": milliseconds(account.mean_seconds),
-        "lastActive": utc(account.last_wall or started.wall),
+        "lastActive": utc(account.last_wall or started.now - started.uptime_seconds),
         "errorCount": account.failed,
         "uptimeSeconds": 0 if state in DOWN else started.uptime_seconds,
     }

@@ -59,8 +59,8 @@ class Present:
     def historical(self) -> Historical:
         """`GET /api/metrics/historical`."""
         views = self._views
-        summary = views.windows.summary(views.clock(), views.wall())
-        return shape_historical(views.totals.whole(), summary.latency_seconds, self._started().uptime_seconds)
+        latency = views.windows.latency(views.clock(), views.wall())
+        return shape_historical(views.totals.whole(), latency, self._views.uptime_seconds)
 
     def context_utilization(self) -> ContextUtilization:
         """`GET /api/metrics/context-utilization`."""
@@ -95,4 +95,4 @@ class Present:
         return InFlight((each.upstream, each.served_model) for each in self._views.active if each.inference)
 
     def _started(self) -> Started:
-        return Started(self._views.started_wall, self._views.wall())
+        return Started(self._views.wall(), self._views.uptime_seconds)

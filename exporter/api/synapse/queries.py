@@ -20,7 +20,7 @@ DAY_HOURS = 24
 def shape_queries(windows: Windows, tiers: Sequence[str], now: float, wall: float) -> Queries:
     """The last 18 complete steps of 10 s, and sums over 30 minutes. `now` is monotonic, `wall` UTC seconds."""
     steps = windows.recent(now, wall, STEPS)
-    totals = windows.totals(now, wall)
+    totals = windows.sums(now, wall)
     return {
         "timestamps": [utc(step.starts_at, "seconds") for step in steps],
         "queryRate": [figure(step.queries / BUCKET_SECONDS) for step in steps],

@@ -91,9 +91,10 @@ def _utilization(tier: str, busy: int, all_slots: int, active: int, history: His
 
 
 def _recent(decisions: Decisions) -> list[RecentDecision]:
-    """Newest first. A decision keeps its `id`, which is its number since the start."""
-    newest = reversed(decisions.newest)
-    return [_recent_decision(decisions.total - age, decided) for age, decided in enumerate(newest)]
+    """Newest first: they are counted when their requests end. A decision keeps its `id`, its number in that order."""
+    numbered = [(decisions.total - age, decided) for age, decided in enumerate(reversed(decisions.newest))]
+    numbered.sort(key=lambda each: each[1].wall, reverse=True)
+    return [_recent_decision(number, decided) for number, decided in numbered]
 
 
 def _recent_decision(number: int, decided: Decided) -> RecentDecision:

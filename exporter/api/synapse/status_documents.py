@@ -1,5 +1,5 @@
-"""What the contract's answers hold, as /openapi.json shows it: the documents that its guide is silent about, and its
-pages read all the same."""
+"""What the contract's answers hold, as /openapi.json shows it: the documents that its API guide does not describe, and
+that its pages read all the same."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from exporter.api.documents import Amount, Count, Percent, document
-from exporter.api.synapse.documents import Share, Time
+from exporter.api.documents import Amount, Count, Percent, Time, document
+from exporter.api.synapse.documents import Share
 from exporter.record import Complexity
 
 State = Literal["active", "idle", "processing", "error", "offline"]
@@ -22,26 +22,26 @@ class ModelStatus(TypedDict):
     id: str
     """Name of the upstream; with `/` and the model's name where it has several."""
     name: str
-    """As the llama-server lists it; the upstream's name while it tells nothing."""
+    """As the llama-server lists it; the upstream's name while it lists no models."""
     tier: str
     port: Annotated[int, Field(ge=1, le=65535)]
     """Of the upstream."""
     state: State
-    """`processing`: it works, or is being loaded. `active`: well, and has served. `idle`: well, and has not yet, or
-    sleeps. `offline`: unloaded, or the llama-server does not answer. `error`: it failed."""
+    """`processing`: it is working, or being loaded. `active`: healthy, and has served requests. `idle`: healthy, and has
+    not yet, or is sleeping. `offline`: unloaded, or the llama-server does not answer. `error`: it failed."""
     memoryUsed: Count
     """MiB: size of the model's tensors while it is loaded; 0 where that is not known."""
     memoryTotal: Annotated[int, Field(ge=1)]
     """MiB: memory of all GPUs together, else of the machine."""
     requestCount: Count
-    """Through the sidecar, since the start, as is all below."""
+    """Requests through the sidecar since the start; the figures below are of the same requests."""
     avgResponseTime: Amount
-    """Milliseconds."""
+    """Mean duration, in milliseconds."""
     lastActive: Time
     """End of its last request; before that, the start of the sidecar."""
     errorCount: Count
     uptimeSeconds: Count
-    """Since the sidecar was started; 0 for a model that is offline or failed."""
+    """Seconds since the sidecar was started; 0 for a model that is offline or failed."""
 
 
 @document
@@ -55,7 +55,7 @@ class ModelMetrics(TypedDict):
     currentTokensPerSecond: Amount
     """The newest of these."""
     memoryGb: Annotated[list[Amount], Field(max_length=1)]
-    """GiB: what is known, which is the present."""
+    """GiB: the present value only, or none."""
     currentMemoryGb: Amount
     latencyMs: Annotated[list[Amount], Field(max_length=20)]
     """Duration of its last 20 requests, oldest first."""
@@ -71,9 +71,9 @@ class ModelsStatus(TypedDict):
     totalVramGb: Amount
     """GiB of all GPUs together."""
     totalVramUsedGb: Amount
-    """GiB, as the GPUs say."""
+    """GiB, as the GPUs report it."""
     cacheHitRate: Share
-    """Share of all prompt tokens since the start that came from prompt caches."""
+    """Share of all prompt tokens since the start that came from prompt caches, 0 to 1."""
     activeQueries: Count
     """Requests to models that are in flight."""
     totalRequests: Count
@@ -86,50 +86,54 @@ class ModelsStatus(TypedDict):
 
 @document
 class Historical(TypedDict):
-    """Everything since the start, in twelve figures."""
+    """Totals since the start, in twelve figures."""
 
     totalRequests: Count
     totalErrors: Count
     errorRate: Percent
+    """Share of failed requests, 0 to 100."""
     avgLatencyMs: Amount
     p95LatencyMs: Amount
     """Of the last 30 minutes, as is `p99LatencyMs`, to 2 %."""
     p99LatencyMs: Amount
     uptimeDays: Count
+    """Whole days of the uptime."""
     uptimeHours: Annotated[int, Field(ge=0, le=23)]
-    """Beyond the days."""
+    """Whole hours of the uptime beyond `uptimeDays`."""
     uptimeSeconds: Count
-    """All in all."""
+    """The whole uptime in seconds, days and hours included."""
     totalCacheHits: Count
     """Prompt tokens that came from prompt caches."""
     totalCacheMisses: Count
     """Prompt tokens that had to be evaluated."""
     cacheHitRate: Percent
+    """Share of hits, 0 to 100."""
 
 
 @document
 class ContextUtilization(TypedDict):
-    """How full the contexts of the llama-servers are."""
+    """Utilization of the llama-servers' contexts."""
 
     percentage: Percent
     tokensUsed: Count
-    """Tokens in the slots that work now."""
+    """Tokens in the slots that are working."""
     tokensTotal: Count
-    """Room in all slots of loaded models; 0 where no llama-server tells."""
+    """Tokens that fit into all slots of loaded models; 0 where no llama-server reports it."""
     activeQueries: Count
     """Requests to models that are in flight."""
 
 
 @document
 class TierUtilization(TypedDict):
-    """How busy one tier is."""
+    """Utilization of one tier."""
 
     tier: str
     utilizationPercent: Annotated[int, Field(ge=0, le=100)]
-    """Slots of its models that work."""
+    """Share of its slots that were working at the last sample, 0 to 100."""
     activeRequests: Count
+    """Requests in flight now."""
     totalProcessed: Count
-    """Since the start."""
+    """Requests since the start."""
 
 
 @document
@@ -156,14 +160,14 @@ class ComplexityDistribution(TypedDict):
 
 @document
 class OrchestratorStatus(TypedDict):
-    """What routing does now."""
+    """Utilization of the tiers, and the latest decisions."""
 
     tierUtilization: list[TierUtilization]
-    """Each configured tier."""
+    """Each tier of `routing.tiers`."""
     recentDecisions: Annotated[list[RecentDecision], Field(max_length=10)]
     """The last ten, newest first."""
     complexityDistribution: ComplexityDistribution
     totalDecisions: Count
     avgDecisionTimeMs: Amount
-    """Of the last 100 decisions."""
+    """Of the last 100 decisions; milliseconds."""
     timestamp: Time

@@ -34,29 +34,64 @@ class Told(BaseModel):
 class RecordedQuery(Told):
     """A query that an application has answered."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "tier": "Q2",
+                    "latency_ms": 850.0,
+                    "tokens_generated": 120,
+                    "generation_time_ms": 700.0,
+                    "is_error": False,
+                }
+            ]
+        }
+    )
+
     latency_ms: Milliseconds
+    """Duration of the whole query."""
     tokens_generated: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     """0: not known."""
     generation_time_ms: Milliseconds = 0.0
-    """0: not known."""
+    """The part of `latency_ms` in which the tokens were generated; 0: not known."""
     is_error: bool = False
+    """Whether it failed."""
 
 
 class RecordedDecision(Told):
     """A decision that an application has made; `tier` is where the request went."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "complexity": "SIMPLE",
+                    "tier": "Q2",
+                    "score": 1.8,
+                    "decision_time_ms": 0.4,
+                    "is_fallback": False,
+                }
+            ]
+        }
+    )
+
     complexity: Complexity
     score: Annotated[float, Field(ge=0, le=1000)]
+    """Complexity as a number, on a scale of the application's own."""
     decision_time_ms: Milliseconds
     is_fallback: bool = False
+    """Whether the tier was not the wanted one."""
 
 
 class RecordedModels(Told):
     """How many models an application's tier has."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tier": "Q2", "available": 1, "total": 2}]})
+
     available: Models
     """Those that can answer now."""
     total: Models
+    """Not less than `available`."""
 
     @field_validator("total")
     @classmethod

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+from typing import Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from exporter.api.documents import Amount, Count, Percent, document
+from exporter.api.documents import Amount, Count, Percent, Time, document
 from exporter.system.sampler import LONGEST_INTERVAL_SECONDS, SHORTEST_INTERVAL_SECONDS
 
-Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Switch = Literal["1", "true", "yes", "on", "0", "false", "no", "off"]
 
 
 @document
 class Metrics(TypedDict):
-    """The figures. The keys of the GPU are absent where there is none that tells."""
+    """The figures. A key of the GPU is absent where no GPU reports that figure."""
 
     cpuUsage: Percent
+    """Busy share of all CPU time since the sample before; percent."""
     memoryUsage: Percent
-    """Of the main memory, what is not available."""
+    """Main memory that is not available; percent."""
     diskUsage: Percent
-    """Of the file system `/`, or else of the largest one, as `df` counts it."""
+    """Of the file system `/`, or else of the largest one, as `df` counts it; percent."""
     activeModels: Count
-    """Models that answer without being loaded first."""
+    """Models that answer without being loaded first, sleeping ones included."""
     totalRequests: Count
-    """Finished requests that asked a model for something, since the sidecar started."""
+    """Finished inference requests since the sidecar started, failed ones included."""
     avgResponseTime: Amount
-    """Their mean duration, to the last byte; milliseconds."""
+    """Mean duration of these requests, to the last byte; milliseconds."""
     uptime: Count
     """Seconds since the sidecar started."""
-    timestamp: Instant
-    """When the machine was looked at."""
+    timestamp: Time
+    """Time of the last sample of the machine."""
     gpuUsage: NotRequired[Percent]
-    """Mean over the GPUs."""
+    """Mean over the GPUs; percent."""
     gpuMemoryUsage: NotRequired[Percent]
+    """Used share of the memory of all GPUs; percent."""
     gpuMemoryTotal: NotRequired[Count]
     """Bytes of all GPUs."""
     gpuMemoryUsed: NotRequired[Count]
@@ -55,27 +56,27 @@ class SystemMetrics(TypedDict):
     """The answer."""
 
     metrics: Metrics
-    timestamp: Instant
-    """Now."""
+    timestamp: Time
+    """Time of the answer."""
 
 
 @document
 class Busy(TypedDict):
-    """How busy something is."""
+    """Utilization, in percent."""
 
     usage: Percent
 
 
 @document
 class Taken(TypedDict):
-    """How much of something is taken."""
+    """Used share, in percent."""
 
     used: Percent
 
 
 @document
 class Network(TypedDict):
-    """What all network interfaces carry."""
+    """Throughput of all network interfaces together."""
 
     rx: Amount
     """MB received per second."""
@@ -126,8 +127,8 @@ class Interval(TypedDict):
     """The interval that is in force."""
 
     interval: float
-    """Seconds between two looks at the machine and the servers."""
-    timestamp: Instant
+    """Seconds between two samples of the machine and the llama-servers."""
+    timestamp: Time
 
 
 @document
@@ -135,13 +136,18 @@ class Failure(TypedDict):
     """An error."""
 
     error: str
-    timestamp: Instant
+    timestamp: Time
 
 
 class NewInterval(BaseModel):
-    """What to change the interval to, until the sidecar is restarted."""
+    """The new interval, until the sidecar is restarted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"interval": 5}]},
+    )
 
     interval: float = Field(ge=SHORTEST_INTERVAL_SECONDS, le=LONGEST_INTERVAL_SECONDS, allow_inf_nan=False)
-    """Seconds between two looks at the machine and the servers."""
+    """Seconds between two samples of the machine and the llama-servers."""

@@ -49,7 +49,7 @@ def system_metrics(views: Views, snapshot: Snapshot) -> SystemMetrics:
         "activeModels": active_models(snapshot),
         "totalRequests": sums.requests,
         "avgResponseTime": round(sums.mean_seconds * 1000, DIGITS),
-        "uptime": max(0, int(wall - views.started_wall)),
+        "uptime": views.uptime_seconds,
         "timestamp": utc(wall - _host_age_seconds(snapshot, now)),
     }
     return {"metrics": cast(Metrics, {**metrics, **gpu_figures(snapshot.gpus)}), "timestamp": utc(wall)}

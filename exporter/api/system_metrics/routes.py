@@ -1,4 +1,4 @@
-"""The room of `/api/metrics`: reading the figures, and changing how often the machine is looked at."""
+"""The room of `/api/metrics`: reading the figures, and setting the sampling interval."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from exporter.api.documents import BodyTooLongError, json_answer, read_body, utc
 from exporter.api.operation import Answer, Handler, Operation, Parameter
 from exporter.api.room import Room
+from exporter.api.system_metrics import examples
 from exporter.api.system_metrics.documents import (
     EnvelopedMetrics,
     Failure,
@@ -25,6 +26,14 @@ from exporter.api.views import Views
 
 PATH = "/api/metrics"
 BODY_LIMIT_BYTES = 64 << 10
+READING = (
+    "As sampled last. Percentages are 0 to 100, `avgResponseTime` is in milliseconds, `uptime` in seconds, GPU memory "
+    "in bytes, GPU power in watts."
+)
+CHANGING = (
+    "Seconds between two samples of the machine and the llama-servers, 0.5 to 3600. It holds for every reader of this "
+    "sidecar, at once, and until the sidecar is restarted (`sampling.interval_seconds` is the value at the start)."
+)
 NO_NUMBER = "{key} must be a number"
 REASONS = {
     "json_invalid": "the body is not JSON: {error}",
@@ -69,7 +78,8 @@ def room(views: Views, *, interval: Callable[[], float], set_interval: Callable[
 
     return Room(
         name="System metrics",
-        about="The machine and the traffic in one small document, as nextjs-llama-async-proxy has it.",
+        about="Machine and traffic in one small document, compatible with nextjs-llama-async-proxy "
+        "([docs/api-system-metrics.md](docs/api-system-metrics.md)).",
         operations=(_reading(read), _changing(change)),
         places=(PATH,),
         refuse=refuse,
@@ -83,12 +93,20 @@ def _reading(handler: Handler) -> Operation:
         PATH,
         handler,
         "get_system_metrics",
-        "The machine and the traffic now",
+        "Machine and traffic now",
         {
-            200: Answer("The figures as they were sampled last", SystemMetrics | EnvelopedMetrics),
-            400: Answer("`envelope` says neither yes nor no", Failure),
+            200: Answer("The figures", SystemMetrics | EnvelopedMetrics, example=examples.METRICS),
+            400: Answer("`envelope` is neither true nor false", Failure, example=examples.BAD_SWITCH),
         },
-        parameters=(Parameter("envelope", "Adds `success` and `data`. Unset: as it is configured.", Switch),),
+        READING,
+        parameters=(
+            Parameter(
+                "envelope",
+                "Adds `success` and `data`, which front ends of that system expect. "
+                "Unset: as `live.system_metrics_envelope` says.",
+                Switch,
+            ),
+        ),
     )
 
 
@@ -98,12 +116,13 @@ def _changing(handler: Handler) -> Operation:
         PATH,
         handler,
         "set_sampling_interval",
-        "How often the machine and the servers are looked at",
+        "Set the sampling interval",
         {
-            200: Answer("The interval that is in force from now on", Interval),
-            400: Answer("What is wrong with the body", Failure),
-            413: Answer("The body is too long", Failure),
+            200: Answer("The interval that is in force from now on", Interval, example=examples.INTERVAL),
+            400: Answer("What is wrong with the body", Failure, example=examples.BAD_INTERVAL),
+            413: Answer("The body is too long", Failure, example=examples.TOO_LONG),
         },
+        CHANGING,
         body=NewInterval,
     )
 

@@ -108,7 +108,7 @@ class Desk:
 
     def availability(self) -> Mapping[str, Availability]:
         servers = tuple(self.snapshot.servers.values())
-        return count_models(servers, self.configured, (), self.live.recorded_availability.tiers)
+        return count_models(servers, self.configured, (), self.live.recorded_availability.tiers())
 
     def serve(self, **changes: Any) -> None:
         """A request has finished just now."""

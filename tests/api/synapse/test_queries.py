@@ -109,7 +109,7 @@ def test_what_is_no_number_is_nothing() -> None:
 
 
 async def test_historical() -> None:
-    desk = Desk(started_wall=Clock().wall() - 2 * 86_400 - 5 * 3600 - 59)
+    desk = Desk(started=Clock()() - 2 * 86_400 - 5 * 3600 - 59)
     for number in range(100):
         failed = number < 3
         desk.live.record(

@@ -37,7 +37,7 @@ async def test_not_taken_where_nothing_is_recorded(kind: str) -> None:
     assert (answer.status_code, answer.json()) == (202, {"recorded": False})
     assert desk.intake.records == []
     assert desk.intake.decisions == []
-    assert desk.live.recorded_availability.tiers == {}
+    assert desk.live.recorded_availability.tiers() == {}
     assert (await desk.tell(kind, tier="")).status_code == 400
 
 
@@ -187,7 +187,7 @@ async def test_every_bad_field_is_named(kind: str, told: dict[str, Any], fields:
     assert set(document["details"]) == fields
     assert desk.intake.records == []
     assert desk.intake.decisions == []
-    assert desk.live.recorded_availability.tiers == {}
+    assert desk.live.recorded_availability.tiers() == {}
 
 
 @pytest.mark.parametrize(
@@ -270,4 +270,4 @@ async def test_tiers_are_few() -> None:
         assert (refused.status_code, set(refused.json()["details"])) == (400, {"tier"})
         for tier in ("tier 7", *desk.views.tiers):
             assert (await desk.tell(kind, **{**told, "tier": tier})).status_code == 202
-    assert len(desk.live.recorded_availability.tiers) == TIER_LIMIT
+    assert len(desk.live.recorded_availability.tiers()) == TIER_LIMIT

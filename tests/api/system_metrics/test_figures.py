@@ -62,7 +62,7 @@ class TestDocument:
         )
 
     def test_nothing_is_known(self) -> None:
-        assert metrics_of(Snapshot(), started_wall=make_views().wall()) == {
+        assert metrics_of(Snapshot(), started=NOW) == {
             **dict.fromkeys(REQUIRED, 0),
             "timestamp": "2026-11-20T08:32:30.000Z",
         }
@@ -132,8 +132,7 @@ class TestMachine:
 
     @pytest.mark.parametrize(("ago", "uptime"), [(0.0, 0), (59.99, 59), (-5.0, 0)])
     def test_uptime_is_the_sidecars_own_in_whole_seconds(self, ago: float, uptime: int) -> None:
-        wall = make_views().wall()
-        assert metrics_of(SNAPSHOT, started_wall=wall - ago)["uptime"] == uptime
+        assert metrics_of(SNAPSHOT, started=NOW - ago)["uptime"] == uptime
 
 
 def server(state: ServerState, *models: ModelState, router: bool = False) -> LlamaServerSnapshot:
