@@ -37,6 +37,21 @@ ENV_FOREIGN = {
 }
 """Names from the systems whose clients we serve, and the settings that they mean. Our own names win over them."""
 
+PLAIN = {
+    "missing": "is required",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list, or a text with commas between its parts",
+    "string_type": "must be a text",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+}
+"""What is wrong with a value, where the library speaks of Python."""
+
+FOREIGN_FAMILY = "VDM_ACTIVE_REQUESTS_SSE_"
+"""A name that begins so and is not known is misspelt."""
+
 ENV_KUBERNETES = re.compile(r"LLAMA_EXPORTER_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_.*)?)")
 """Kubernetes gives every pod such variables when a Service is called llama-exporter. They are not meant for us."""
 
@@ -123,6 +138,10 @@ def _check_environment() -> None:
     known = {variable(path) for path in setting_paths()}
     sections = {variable(path[:-1]) for path in setting_paths() if len(path) > 1}
     for name in sorted(os.environ):
+        if name in ENV_FOREIGN and os.environ[name] and not os.environ[name].strip():
+            raise ConfigError(f"environment: {name} is blank; unset it, or give it a value")
+        if name.startswith(FOREIGN_FAMILY) and name not in ENV_FOREIGN:
+            raise ConfigError(f"environment: unknown setting {name}{_nearest(name, sorted(ENV_FOREIGN))}")
         spelt = name.upper()
         if not spelt.startswith(ENV_PREFIX) or ENV_KUBERNETES.fullmatch(spelt):
             continue
@@ -158,11 +177,15 @@ def _explain(error: ValidationError, file: Path | None, overrides: Mapping[str, 
     prefix = _source(path, file, overrides)
     where = _spell(path)
     if first["type"] == "extra_forbidden":
-        return f"{prefix}unknown setting {where}{_nearest(path[-1], _siblings(path))}"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        message = "is required"
+        return f"{prefix}unknown setting {where}{_nearest(path[-1], _siblings(path)) or _elsewhere(path[-1])}"
+    message = PLAIN.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     return f"{prefix}{where}: {message}" if where else f"{prefix}{message}"
+
+
+def _elsewhere(name: str) -> str:
+    """A hint for a setting that stands in the wrong section."""
+    found = [".".join(path) for path in setting_paths() if path[-1] == name]
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _spell(path: Sequence[str]) -> str:

@@ -5,13 +5,15 @@
 - `scope["write"]` sends a piece of a response that has begun, at once and without a coroutine (`PieceWriter`),
   `scope["on_drain"]` takes what is called each time the client has caught up after it was too slow (None: no longer,
   which is to be said before the response ends: the connection is the next request's then), `scope["abort"]` ends the
-  connection at once.
+  connection at once. `scope["unframe"]`, called before a response begins, leaves its pieces as they are written, without
+  chunks; the connection ends with it.
 - A request that offers another protocol (`Upgrade: h2c`, as Java's HTTP client does with every first request) is an
   ordinary request: llhttp would stop at its head, and its body would never be read.
 - Trailers are no header fields: a client could slip credentials or a second `Host` past whoever looked at the head.
 - A client that leaves is gone for each of its requests, not only for the newest, and `scope["on_leave"]` takes a
   callback for it (None: no longer): nobody has to wait in `receive` for the sake of that alone.
-- A head that is too long, or takes too long, ends the connection.
+- A head that is too long, or takes too long, ends the connection; so does a client that sends one more request while
+  `PIPELINE_LIMIT` wait for their answers.
 - On the ports of `ListenerConfig.websocket_ports`, and nowhere else, a WebSocket handshake is one:
   `websocket_protocol` has the connection from there on.
 - Open connections are counted by port.
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
@@ -38,6 +40,8 @@ HEAD_LIMIT_BYTES = 64 * 1024
 """Of all header lines and the target together; llama-server itself takes 8 KiB a line."""
 HEAD_LIMIT_SECONDS = 30.0
 """From the first byte of a request to the end of its head."""
+PIPELINE_LIMIT = 64
+"""Requests of one connection without an answer. One segment can hold thousands, each of which costs memory and time."""
 
 
 class Connections:
@@ -77,7 +81,7 @@ class TransparentProtocol(HttpToolsProtocol):
     _in_head = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
-    _unfinished: list[RequestResponseCycle]
+    _unanswered: deque[RequestResponseCycle]
     _on_leave: dict[RequestResponseCycle, Callable[[], None]]
     _on_drain: Callable[[], None] | None = None
     _port: int
@@ -86,7 +90,7 @@ class TransparentProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
-        self._unfinished = []
+        self._unanswered = deque()
         self._on_leave = {}
         super().connection_made(transport)
         self._port = (self.server and self.server[1]) or 0
@@ -114,6 +118,8 @@ class TransparentProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
+        if len(self._open_cycles()) >= PIPELINE_LIMIT:
+            raise _TooManyRequestsError
         super().on_message_begin()
         self._start_head()
         self._head_bytes = 0
@@ -138,11 +144,12 @@ class TransparentProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._is_handshake:
             return
-        self._unfinished = [*self._open_cycles(), self.cycle]
+        self._unanswered.append(self.cycle)
         self.scope["on_leave"] = partial(self._set_on_leave, self.cycle)  # type: ignore[typeddict-unknown-key]
         self.scope["on_drain"] = self._set_on_drain  # type: ignore[typeddict-unknown-key]
         self.scope["write"] = PieceWriter(self.cycle).write  # type: ignore[typeddict-unknown-key]
         self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+        self.scope["unframe"] = partial(_unframe, self.cycle)  # type: ignore[typeddict-unknown-key]
         self.scope["arrived"] = time.monotonic()  # type: ignore[typeddict-unknown-key]
         self.scope["target"] = self.url  # type: ignore[typeddict-unknown-key]
 
@@ -165,11 +172,8 @@ class TransparentProtocol(HttpToolsProtocol):
                         self._hand_over(data)
                         return
                     self._read_on()
-        except _HeadTooLongError:
-            self._refuse("431 Request Header Fields Too Large")
-        except httptools.HttpParserError as error:
-            too_long = isinstance(error.__context__, _HeadTooLongError)
-            self._refuse("431 Request Header Fields Too Large" if too_long else "400 Bad Request")
+        except (_LimitError, httptools.HttpParserError) as error:
+            self._end(error if isinstance(error, _LimitError) else error.__context__)
 
     def _read_on(self) -> None:
         """Go on behind a head that offered another protocol, with a parser that has not heard of the offer."""
@@ -214,8 +218,11 @@ class TransparentProtocol(HttpToolsProtocol):
     def _has_body(self) -> bool:
         return any(name in FRAMING and value != b"0" for name, value in self.headers)
 
-    def _open_cycles(self) -> list[RequestResponseCycle]:
-        return [cycle for cycle in self._unfinished if not cycle.response_complete]
+    def _open_cycles(self) -> deque[RequestResponseCycle]:
+        """Those without a whole answer. They are answered in their order."""
+        while self._unanswered and self._unanswered[0].response_complete:
+            self._unanswered.popleft()
+        return self._unanswered
 
     def _set_on_leave(self, cycle: RequestResponseCycle, callback: Callable[[], None] | None) -> None:
         if callback is None:
@@ -228,10 +235,18 @@ class TransparentProtocol(HttpToolsProtocol):
     def _set_on_drain(self, callback: Callable[[], None] | None) -> None:
         self._on_drain = callback
 
+    def _end(self, cause: BaseException | None) -> None:
+        """The client has sent what is no request, or too much."""
+        if isinstance(cause, _TooManyRequestsError):
+            self.transport.abort()
+        else:
+            too_long = isinstance(cause, _HeadTooLongError)
+            self._refuse("431 Request Header Fields Too Large" if too_long else "400 Bad Request")
+
     def _refuse(self, status: str) -> None:
         """Answer what is no request. In or before another answer there is no place for that: then only close."""
         waiting = self._open_cycles()
-        is_next = not waiting or (waiting == [self.cycle] and not self.cycle.response_started and not self._in_head)
+        is_next = not waiting or (list(waiting) == [self.cycle] and not self.cycle.response_started and not self._in_head)
         if is_next and not self.transport.is_closing():
             line = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(line.encode("ascii"))
@@ -276,8 +291,22 @@ class PieceWriter:
         return not self._flow.write_paused
 
 
-class _HeadTooLongError(Exception):
+def _unframe(cycle: RequestResponseCycle) -> None:
+    """uvicorn takes it for the answer to a HEAD then, of which it frames, counts and writes no body."""
+    cycle.scope = {**cycle.scope, "method": "HEAD"}
+    cycle.keep_alive = False
+
+
+class _LimitError(Exception):
     """Raised within a callback of the parser, to make it stop."""
+
+
+class _HeadTooLongError(_LimitError):
+    """A head is longer than `HEAD_LIMIT_BYTES`."""
+
+
+class _TooManyRequestsError(_LimitError):
+    """A request begins while `PIPELINE_LIMIT` wait for their answers."""
 
 
 class _Continued:

@@ -154,7 +154,7 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
     ("name", "value", "expected"),
     [
         ("LLAMA_EXPORTER_LOG__LEVEL", "loud", "environment: LLAMA_EXPORTER_LOG__LEVEL: log.level: Input should be"),
-        ("LOG_REQUEST_METRICS", "perhaps", "environment: LOG_REQUEST_METRICS: metrics.enabled: Input should be"),
+        ("LOG_REQUEST_METRICS", "perhaps", "environment: LOG_REQUEST_METRICS: metrics.enabled: must be true or false"),
         (
             "LLAMA_EXPORTER_ADMIN__LISTN",
             ":1",
@@ -290,3 +290,43 @@ def test_every_setting_has_a_meaning() -> None:
         for part in path[:-1]:
             model = model.model_fields[part].annotation
         assert model.model_fields[path[-1]].description or path[-1] == "interval_seconds", path
+
+
+def test_a_setting_in_the_wrong_section_is_shown_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("max_readers = 5\n")
+    with pytest.raises(ConfigError, match=r"unknown setting max_readers; did you mean live\.max_readers\?"):
+        config.load(file=file)
+
+
+def test_a_blank_key_is_no_open_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROXY_API_KEY", "  ")
+    with pytest.raises(ConfigError, match="PROXY_API_KEY is blank"):
+        config.load()
+
+
+def test_a_misspelt_foreign_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VDM_ACTIVE_REQUESTS_SSE_ENABLE", "false")
+    with pytest.raises(ConfigError, match=r"did you mean VDM_ACTIVE_REQUESTS_SSE_ENABLED\?"):
+        config.load()
+
+
+def test_foreign_names_mean_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VDM_ACTIVE_REQUESTS_SSE_ENABLED", "false")
+    monkeypatch.setenv("VDM_ACTIVE_REQUESTS_SSE_INTERVAL", "2")
+    monkeypatch.setenv("VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT", "15")
+    live = config.load().live
+    assert (live.active_requests_stream, live.active_requests_interval_seconds) == (False, 2.0)
+    assert live.active_requests_heartbeat_seconds == 15.0
+
+
+@pytest.mark.parametrize("origin", ["http://*.example", "page.example", "http://a/b", "http://a@b"])
+def test_origins_are_exact(origin: str) -> None:
+    with pytest.raises(ConfigError, match="is not an origin"):
+        config.load(overrides={"admin": {"cors_origins": origin}})
+
+
+def test_values_are_spoken_of_without_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMA_EXPORTER_LIVE__ACTIVE_REQUESTS_STREAM", "maybe")
+    with pytest.raises(ConfigError, match=r"active_requests_stream: must be true or false"):
+        config.load()

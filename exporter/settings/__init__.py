@@ -67,7 +67,7 @@ class AdminSettings(Section):
     cors_origins: Annotated[tuple[str, ...], *LISTED] = Field(
         default=("*",),
         description="Web pages of these origins (`https://host:port`) may use the admin listener from a browser; `*`: "
-        "all others may read. Empty: only its own pages.",
+        "all others may read. `[]`: only its own pages. (An empty environment variable counts as unset.)",
     )
 
     @field_validator("listen")

@@ -127,6 +127,8 @@ class Sampler:
             raise ValueError(
                 f"the sampling interval must be {SHORTEST_INTERVAL_SECONDS} to {LONGEST_INTERVAL_SECONDS:.0f} s"
             )
+        if seconds != self.interval_seconds:
+            log.info("the sampling interval was changed", extra={"interval_seconds": seconds})
         self.interval_seconds = seconds
         if self._interval_changed is not None and not self._interval_changed.done():
             self._interval_changed.set_result(None)

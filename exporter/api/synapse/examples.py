@@ -7,7 +7,7 @@ from exporter.api.synapse.documents import Error, Queries, Recorded, Resources, 
 from exporter.api.synapse.status_documents import ContextUtilization, Historical, ModelsStatus, OrchestratorStatus
 from exporter.record import Complexity
 
-BEGINNING = 1795163190.0
+BEGINNING = 1795163370.0
 RATES = [0.4, 0.6, 0.5, 0.3, 0.2, 0.2, 0.4, 0.7, 0.9, 0.8, 0.6, 0.5, 0.3, 0.4, 0.6, 0.8, 0.5, 0.8]
 NOW = "2026-11-20T08:32:30.000Z"
 BEFORE = "2026-11-20T08:32:28.250Z"

@@ -27,8 +27,8 @@ class ModelStatus(TypedDict):
     port: Annotated[int, Field(ge=1, le=65535)]
     """Of the upstream."""
     state: State
-    """`processing`: it is working, or being loaded. `active`: healthy, and has served requests. `idle`: healthy, and has
-    not yet, or is sleeping. `offline`: unloaded, or the llama-server does not answer. `error`: it failed."""
+    """`processing`: it is working, or being loaded. `active`: healthy, and has served requests. `idle`: healthy, and
+    has not yet, or is sleeping. `offline`: unloaded, or the llama-server does not answer. `error`: it failed."""
     memoryUsed: Count
     """MiB: size of the model's tensors while it is loaded; 0 where that is not known."""
     memoryTotal: Annotated[int, Field(ge=1)]

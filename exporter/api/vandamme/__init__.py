@@ -1,5 +1,5 @@
-"""The metrics endpoints of Vandamme Proxy: who is in flight (a snapshot and a stream), and the running totals as YAML.
-Its page is docs/api-vandamme.md.
+"""The metrics endpoints of Vandamme Proxy: requests in flight (a snapshot and a stream), and the running totals as
+YAML. Its page is docs/api-vandamme.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from exporter.api.documents import NO_CACHE, json_answer
 from exporter.api.operation import EVENT_STREAM, Answer, Handler, Operation, Parameter
 from exporter.api.room import Room
-from exporter.api.vandamme import report, snapshot, stream, totals
+from exporter.api.vandamme import examples, report, snapshot, stream, totals
 from exporter.api.vandamme.documents import (
     ActiveRequests,
     ActiveRequestsDisabled,
@@ -40,12 +40,20 @@ STREAM = f"{ACTIVE}/stream"
 TOTALS = f"{PREFIX}running-totals"
 YAML = "text/yaml"
 DETAILS = {
-    401: "Invalid API key. Please provide a valid key of this sidecar.",
+    401: "Invalid API key. Send one of auth.api_keys as x-api-key: KEY or Authorization: Bearer KEY.",
     404: "Not Found",
     405: "Method Not Allowed",
 }
 """What clients of the original know."""
-FULL = "There are as many readers as there may be, or the sidecar is about to stop."
+FULL = "Too many readers (live.max_readers), or the sidecar is stopping."
+SNAPSHOT = (
+    "One row per request, newest first. `duration_ms` is milliseconds, `start_time` seconds since the epoch (UTC)."
+)
+EVENTS = (
+    "An event `update` at once, then on every change, at most one per `live.active_requests_interval_seconds` (0.5). "
+    "**This page cannot show streams**: use `curl -N http://127.0.0.1:9464/metrics/active-requests/stream`."
+)
+SUMS = "Since the start, as YAML. Durations are milliseconds, times UTC. Requests in flight count in `requests` only."
 SWITCH: TypeAdapter[bool] = TypeAdapter(bool)
 Switch = Literal["true", "false", "1", "0", "yes", "no", "on", "off", "y", "n", "t", "f"]
 
@@ -94,7 +102,8 @@ def room(views: Views, *, enabled: bool, interval_seconds: float, heartbeat_seco
 
     return Room(
         name="Vandamme",
-        about="Who is in flight, and the sums since the start, as Vandamme Proxy and its dashboard know them.",
+        about="Requests in flight, and totals since the start, compatible with Vandamme Proxy and its dashboard "
+        "([docs/api-vandamme.md](docs/api-vandamme.md)). Only inference requests are counted.",
         operations=operations(read_active, read_stream, read_totals),
         places=(PREFIX,),
         refuse=refuse,
@@ -134,27 +143,37 @@ def yaml_answer(text: str, status: int = 200) -> Response:
 
 
 def operations(read_active: Handler, read_stream: Handler, read_totals: Handler) -> tuple[Operation, ...]:
-    """What there is to ask for, and what is answered."""
-    rows = Answer("Requests in flight, newest first", ActiveRequests | ActiveRequestsDisabled)
+    """The three operations with their texts."""
+    rows = Answer("Requests in flight, newest first", ActiveRequests | ActiveRequestsDisabled, example=examples.ACTIVE)
     events = Answer("Events `update`, or one event `disabled`", Update | Disabled, media=EVENT_STREAM)
-    no_stream = Answer("No stream, or no place for a reader", Disabled | Failure)
+    no_stream = Answer(
+        "Too many readers (`live.max_readers`), the sidecar is stopping, or the stream is switched off",
+        Disabled | Failure,
+        example=examples.NO_STREAM,
+    )
     sums = Answer(
-        "The report", RunningTotals | RunningTotalsDisabled, YAML, {"Content-Disposition": "A name for the file"}
+        "The report",
+        RunningTotals | RunningTotalsDisabled,
+        YAML,
+        {"Content-Disposition": "A name for the file"},
+        examples.TOTALS,
     )
     failed = Answer("The report could not be made", RunningTotalsFailure, YAML)
-    unclear = Answer("`include_active` is neither true nor false", BadParameters)
+    unclear = Answer("`include_active` is neither true nor false", BadParameters, example=examples.UNCLEAR)
     return (
-        Operation("GET", ACTIVE, read_active, "get_active_requests", "Who is in flight", {200: rows}),
+        Operation("GET", ACTIVE, read_active, "get_active_requests", "Requests in flight", {200: rows}, SNAPSHOT),
         Operation(
-            *("GET", STREAM, read_stream, "stream_active_requests", "Who is in flight, whenever it changes"),
+            *("GET", STREAM, read_stream, "stream_active_requests", "Requests in flight, as a stream of events"),
             {200: events, 503: no_stream},
+            EVENTS,
         ),
         Operation(
-            *("GET", TOTALS, read_totals, "get_running_totals", "Sums by provider and model"),
+            *("GET", TOTALS, read_totals, "get_running_totals", "Totals by provider and model"),
             {200: sums, 422: unclear, 500: failed},
+            SUMS,
             parameters=(
-                Parameter("provider", "Pattern (`*`, `?`) of providers to show."),
-                Parameter("model", "Pattern (`*`, `?`) of models to show."),
+                Parameter("provider", "Providers to show: `*` any characters, `?` one, case is ignored."),
+                Parameter("model", "Models to show: `*` any characters, `?` one, case is ignored."),
                 Parameter("include_active", "Whether requests in flight count.", Switch, "true"),
             ),
         ),

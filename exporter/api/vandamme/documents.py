@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from exporter.api.documents import Amount, Count, document
+from exporter.api.documents import Amount, Count, Time, document
 
 MESSAGE = "Request metrics logging is disabled"
 SUGGESTION = "Set LOG_REQUEST_METRICS=true to enable tracking"
@@ -16,33 +16,35 @@ SUGGESTION = "Set LOG_REQUEST_METRICS=true to enable tracking"
 
 @document
 class ActiveRequest(TypedDict):
-    """A request in flight that asks a model for something. What is not known (yet) is 0."""
+    """An inference request in flight. What is not known (yet) is 0."""
 
     request_id: str
+    """Made by the sidecar; its log uses the same."""
     provider: str
-    """That of the upstream, as configured."""
+    """Provider of the upstream, as configured."""
     model: str
-    """As the client named it, without a provider in front; else what it was resolved to; else `unknown`."""
+    """The model that the client named, without a provider in front; else `resolved_model`; else `unknown`."""
     requested_model: str
-    """As the client named it; `unknown` when it did not."""
+    """The model that the client named; `unknown` where it named none."""
     resolved_model: str
     """The name under which the totals count it: the model that was chosen, where the client left the choice to the
     sidecar; else as the client named it; empty when neither is known."""
     qualified_model: str
-    """With the provider in front."""
+    """`model` with a provider in front."""
     is_streaming: bool
+    """Whether the client asked for a streamed answer."""
     start_time: float
     """Seconds since the epoch (UTC)."""
     duration_ms: Count
     """So far."""
     input_tokens: Count
-    """As soon as the server has told."""
+    """0 until the server reports them."""
     output_tokens: Count
     """Streamed so far."""
     cache_read_tokens: Count
     """Input tokens that the prompt cache had; they are among `input_tokens`."""
     cache_creation_tokens: Count
-    """Always 0: llama-server keeps no account of that."""
+    """Always 0: llama-server does not count them."""
     tool_uses: Count
     """Calls of tools in the conversation that was sent."""
     tool_results: Count
@@ -52,11 +54,12 @@ class ActiveRequest(TypedDict):
     request_size: Count
     """Bytes of the request's body."""
     message_count: Count
+    """Messages of the conversation that was sent; 0 where the request has none."""
 
 
 @document
 class ActiveRequests(TypedDict):
-    """Who is in flight now, newest first."""
+    """Requests in flight, newest first."""
 
     disabled: Literal[False]
     active_requests: list[ActiveRequest]
@@ -64,7 +67,7 @@ class ActiveRequests(TypedDict):
 
 @document
 class ActiveRequestsDisabled(TypedDict):
-    """Nothing is recorded."""
+    """Recording is off (`metrics.enabled`)."""
 
     disabled: Literal[True]
     message: str
@@ -84,7 +87,7 @@ class Update(TypedDict):
 
 @document
 class Disabled(TypedDict):
-    """The data of a `disabled` event, and the answer when there is no stream."""
+    """The data of a `disabled` event, and the answer when the stream is switched off."""
 
     disabled: Literal[True]
     message: str
@@ -107,6 +110,7 @@ class Split(TypedDict):
     average_duration_ms: Count
     """Of finished requests; 0 without."""
     total_duration_ms: Amount
+    """Of finished requests."""
 
 
 @document
@@ -121,8 +125,8 @@ class Sides(TypedDict):
 class ModelTotals(Sides):
     """One model of one provider."""
 
-    last_accessed: str
-    """When its newest request began (UTC)."""
+    last_accessed: Time
+    """Start of its newest request."""
     total: Split
 
 
@@ -132,33 +136,34 @@ class Rollup(Sides):
 
     total: Split
     avg_duration_ms: Count
-    """That of `total` once more: the dashboard looks for it here."""
+    """`average_duration_ms` of `total` once more: the dashboard looks for it here."""
 
 
 @document
 class ProviderTotals(TypedDict):
     """One provider."""
 
-    last_accessed: str
-    """When the newest request of any of its models began (UTC)."""
+    last_accessed: Time
+    """Start of the newest request to any of its models, ignoring the filters."""
     rollup: Rollup
     models: dict[str, ModelTotals]
 
 
 @document
 class LastAccessed(TypedDict):
-    """When the newest request began."""
+    """Start of the newest request."""
 
-    top: str
-    """UTC."""
+    top: Time
+    """Only `summary.last_accessed` has this key; elsewhere `last_accessed` is the time itself."""
 
 
 @document
 class Summary(TypedDict):
-    """Everything that was chosen. Requests in flight count in `total_requests` and `active_requests` alone."""
+    """Sums over everything that passes the filters. Requests in flight count in `total_requests` and `active_requests`
+    only."""
 
     last_accessed: LastAccessed | None
-    """Whatever was chosen; null before the first request."""
+    """Start of the newest request, ignoring the filters; null before the first request."""
     total_requests: Count
     total_errors: Count
     total_input_tokens: Count
@@ -169,7 +174,7 @@ class Summary(TypedDict):
     total_tool_results: Count
     total_tool_calls: Count
     active_requests: Count
-    """Requests in flight, whatever was chosen."""
+    """Requests in flight, ignoring the filters."""
     average_duration_ms: Count
     """Of finished requests; 0 without."""
     total_duration_ms: Count
@@ -191,7 +196,7 @@ class RunningTotals(TypedDict):
 RunningTotalsDisabled = TypedDict(
     "RunningTotalsDisabled", {"# Message": str, "# Suggestion": str, "_metrics_enabled": Literal[False]}
 )
-"""Nothing is recorded."""
+"""Recording is off (`metrics.enabled`)."""
 with_config(ConfigDict(extra="forbid"))(RunningTotalsDisabled)
 
 
@@ -216,7 +221,7 @@ class BadParameter(TypedDict):
 
     type: str
     loc: list[str]
-    """Where it stands: `query`, and its name."""
+    """Place of the parameter: `query`, and its name."""
     msg: str
     input: Any
     """What was sent."""
@@ -224,6 +229,6 @@ class BadParameter(TypedDict):
 
 @document
 class BadParameters(TypedDict):
-    """A parameter has a value that means nothing."""
+    """A parameter has an invalid value."""
 
     detail: list[BadParameter]

@@ -1,7 +1,7 @@
 """The running totals as text: YAML with blank lines and comments where the original has them.
 
-The layout is ours; how a value is written is PyYAML's to say. Whatever names and filters hold, the text reads back as
-the document that it was made of.
+The layout is ours; how a value is written is PyYAML's to say. Whatever names and filters hold, the text is valid YAML
+of the same document.
 """
 
 from __future__ import annotations

@@ -26,8 +26,6 @@ from exporter.asgi import Receive, Scope, Send
 HEADERS = {**NO_CACHE, "x-accel-buffering": "no"}
 """The second keeps nginx from collecting events before it passes them on."""
 HEARTBEAT = b": heartbeat\n\n"
-FRESH_SECONDS = 0.05
-"""How old a state may be that a new reader is given: many may come at once. What has changed since is told as usual."""
 REST_SECONDS = 0.02
 """Between two looks, at least: requests that have no row come and go as well, perhaps thousands a second."""
 
@@ -57,6 +55,7 @@ class _State:
 
     rows: list[ActiveRequest]
     """Without durations, which change all the time."""
+    version: int
     made_at: float
     event: bytes
 
@@ -82,7 +81,7 @@ class Updates:
     def first(self) -> bytes:
         """The event for a new reader, who must join in this very turn of the event loop."""
         state = self._newest
-        if state is None or _now() - state.made_at >= FRESH_SECONDS:
+        if state is None or state.version != self._views.active.version or _now() - state.made_at >= self._interval:
             state = self._look(anew=True)
         if not len(self.readers):
             self._note_told(state)
@@ -129,7 +128,7 @@ class Updates:
         lasting: list[ActiveRequest] = [{**row, "duration_ms": 0} for row in rows]
         if anew or self._newest is None or self._newest.rows != lasting:
             update: Update = {"disabled": False, "active_requests": rows, "timestamp": views.wall()}
-            self._newest = _State(lasting, self._looked_at, frame("update", update))
+            self._newest = _State(lasting, views.active.version, self._looked_at, frame("update", update))
         return self._newest
 
 
