@@ -22,6 +22,14 @@ Every setting can be given in a TOML file (--config), as an environment variable
 most common ones on the command line; the later of these wins. docs/configuration.md lists them all.
 """
 
+DEMO = """\
+Runs three real llama.cpp engines with tiny models behind a sidecar, with traffic, until Ctrl-C. While it runs, open
+http://127.0.0.1:9464/ for a page of links, or http://127.0.0.1:9464/api/docs for every route of the admin listener.
+
+The demo takes no settings but the options below: it ignores PROXY_API_KEY, the LLAMA_EXPORTER_... variables, and the
+other environment variables of docs/configuration.md.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
@@ -38,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="llama-exporter",
-        description="A transparent sidecar for llama-server: forwards every byte, and tells Prometheus what passes.",
+        description="A transparent sidecar for llama-server: forwards every byte, and measures the traffic.",
         epilog=EPILOG,
         formatter_class=_formatter,
     )
@@ -52,11 +60,19 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="run three real llama.cpp engines with tiny models behind the sidecar, with traffic",
+        description=DEMO,
         formatter_class=_formatter,
     )
     demo.add_argument("--duration", type=_positive, metavar="S", help="end after so many seconds (default: at Ctrl-C)")
-    demo.add_argument("--proxy-listen", metavar="H:P", default="127.0.0.1:8001", help="default: %(default)s")
-    demo.add_argument("--admin-listen", metavar="H:P", default="127.0.0.1:9464", help="default: %(default)s")
+    demo.add_argument(
+        "--proxy-listen", metavar="H:P", default="127.0.0.1:8001", help="for clients (default: %(default)s)"
+    )
+    demo.add_argument(
+        "--admin-listen",
+        metavar="H:P",
+        default="127.0.0.1:9464",
+        help="for Prometheus, dashboards and /api/docs (default: %(default)s)",
+    )
     demo.add_argument(
         "--outage",
         action=argparse.BooleanOptionalAction,
@@ -99,7 +115,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--admin-listen",
         action="append",
         metavar="H:P",
-        help="where Prometheus scrapes (default: 127.0.0.1:9464); can be repeated",
+        help="for Prometheus, dashboards and /api/docs (default: 127.0.0.1:9464); can be repeated",
     )
     parser.add_argument("--store", metavar="URL", help="where history is kept; this version keeps none: `none`")
     parser.add_argument("--log-level", metavar="L", help="debug, info, warning, error (default: info)")

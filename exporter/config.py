@@ -67,8 +67,8 @@ class ForeignNames(PydanticBaseSettingsSource):
         """The values that are set, nested like the file."""
         values: dict[str, Any] = {}
         for name, (section, key) in ENV_FOREIGN.items():
-            if os.environ.get(name):
-                values.setdefault(section, {})[key] = os.environ[name]
+            if value := os.environ.get(name):
+                values.setdefault(section, {})[key] = (value,) if name == "PROXY_API_KEY" else value
         return values
 
 

@@ -5,8 +5,8 @@
 - `scope["write"]` sends a piece of a response that has begun, at once and without a coroutine (`PieceWriter`),
   `scope["on_drain"]` takes what is called each time the client has caught up after it was too slow (None: no longer,
   which is to be said before the response ends: the connection is the next request's then), `scope["abort"]` ends the
-  connection at once. `scope["unframe"]`, called before a response begins, leaves its pieces as they are written, without
-  chunks; the connection ends with it.
+  connection at once. `scope["unframe"]`, called before a response begins, leaves its pieces as they are written,
+  without chunks; the connection ends with it.
 - A request that offers another protocol (`Upgrade: h2c`, as Java's HTTP client does with every first request) is an
   ordinary request: llhttp would stop at its head, and its body would never be read.
 - Trailers are no header fields: a client could slip credentials or a second `Host` past whoever looked at the head.
@@ -246,7 +246,7 @@ class TransparentProtocol(HttpToolsProtocol):
     def _refuse(self, status: str) -> None:
         """Answer what is no request. In or before another answer there is no place for that: then only close."""
         waiting = self._open_cycles()
-        is_next = not waiting or (list(waiting) == [self.cycle] and not self.cycle.response_started and not self._in_head)
+        is_next = not waiting or (len(waiting) == 1 and not self.cycle.response_started and not self._in_head)
         if is_next and not self.transport.is_closing():
             line = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(line.encode("ascii"))

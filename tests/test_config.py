@@ -330,3 +330,9 @@ def test_values_are_spoken_of_without_python(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("LLAMA_EXPORTER_LIVE__ACTIVE_REQUESTS_STREAM", "maybe")
     with pytest.raises(ConfigError, match=r"active_requests_stream: must be true or false"):
         config.load()
+
+
+@pytest.mark.parametrize("key", ["a,b", '["zz","yy"]', " padded "])
+def test_proxy_api_key_is_one_key_whatever_is_in_it(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("PROXY_API_KEY", key)
+    assert [each.get_secret_value() for each in config.load().auth.api_keys] == [key]

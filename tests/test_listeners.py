@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from exporter import listeners
+from exporter import http_protocol, listeners
 from exporter.asgi import Receive, Scope, Send
 from exporter.errors import StartupError
+from exporter.http_protocol import PIPELINE_LIMIT, TransparentProtocol
 from exporter.settings import split_address
 from tests.proxy.harness import ask
 from tests.serving import HANDSHAKE, on_both_loops, serving, until
@@ -164,6 +165,70 @@ async def test_open_connections_are_counted_by_port() -> None:
         kept_alive.abort()
         await running.until_open(0, 0)
         assert running.connections.on(1) == 0
+
+
+class Slow:
+    """Answers once it is told to; `go` is that."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun += 1
+        await self.go.wait()
+        await answer(scope, receive, send)
+
+
+@on_both_loops
+async def test_a_pipeline_that_is_full() -> None:
+    """Each answer makes room for a further request."""
+    app = Slow()
+    async with serving(app) as running, await running.connect() as client:
+        await client.send(ask("GET", "/") * PIPELINE_LIMIT)
+        await until(lambda: app.begun)
+        app.go.set()
+        for _ in range(PIPELINE_LIMIT):
+            assert (await client.head())[0] == 200
+        await client.send(ask("GET", "/") * PIPELINE_LIMIT)
+        for _ in range(PIPELINE_LIMIT):
+            assert (await client.head())[0] == 200
+        assert app.begun == 2 * PIPELINE_LIMIT
+
+
+@pytest.mark.parametrize("offer", [(), (("Connection", "Upgrade"), ("Upgrade", "h2c"))])
+@on_both_loops
+async def test_a_pipeline_that_overflows(monkeypatch: pytest.MonkeyPatch, offer: tuple[tuple[str, str], ...]) -> None:
+    """Nothing of the rest is even looked at; uvicorn would make a request of each head."""
+    heads: list[bytes] = []
+    on_url = TransparentProtocol.on_url
+
+    def note_head(self: TransparentProtocol, url: bytes) -> None:
+        heads.append(url)
+        on_url(self, url)
+
+    monkeypatch.setattr(TransparentProtocol, "on_url", note_head)
+    app = Slow()
+    async with serving(app) as running, await running.connect() as client:
+        client.writer.write(ask("GET", "/", *offer) * 3000)
+        await until(lambda: len(heads) == PIPELINE_LIMIT)
+        await running.until_open(0)
+        app.go.set()
+    assert len(heads) == PIPELINE_LIMIT
+    assert app.begun <= 1
+
+
+@on_both_loops
+async def test_a_pipeline_that_overflows_little_by_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "PIPELINE_LIMIT", 2)
+    app = Slow()
+    async with serving(app) as running, await running.connect() as client:
+        await client.send(ask("GET", "/"))
+        await until(lambda: app.begun)
+        await client.send(ask("GET", "/"))
+        await client.send(ask("GET", "/"))
+        await running.until_open(0)
+        app.go.set()
 
 
 @on_both_loops

@@ -13,12 +13,22 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol
 
 from exporter import http_protocol, listeners, logs
 from exporter.asgi import Receive, Scope, Send
 from exporter.http_protocol import ListenerConfig
-from exporter.websocket_protocol import MESSAGE_LIMIT_BYTES, text_frame
+from exporter.websocket_protocol import (
+    ALLOWANCE_SECONDS,
+    ALLOWED_BYTES,
+    ALLOWED_FRAMES,
+    MESSAGE_LIMIT_BYTES,
+    SLICE_BYTES,
+    Allowance,
+    SharedFrameProtocol,
+    text_frame,
+)
 from tests.proxy.harness import ask
 from tests.serving import HANDSHAKE, Serving, on_both_loops, serving, until
 
@@ -438,6 +448,116 @@ async def test_the_size_of_a_message_is_limited() -> None:
         await client.send(Opcode.BINARY, b"x" * MESSAGE_LIMIT_BYTES, fin=False)
         await client.raw.send(b"\x80\x81")  # the next part has one byte: it need not come
         assert await client.close_code() == 1009
+
+
+def protocol_of(room: Room) -> SharedFrameProtocol:
+    """What serves the only WebSocket."""
+    protocol = room.scope["write"].__self__
+    assert isinstance(protocol, SharedFrameProtocol)
+    return protocol
+
+
+@pytest.fixture
+def frames(monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
+    """Every frame that is taken out of what clients say."""
+    taken: list[Frame] = []
+    receive = Protocol.recv_frame
+
+    def note(self: Protocol, frame: Frame) -> None:
+        taken.append(frame)
+        receive(self, frame)
+
+    monkeypatch.setattr(Protocol, "recv_frame", note)
+    return taken
+
+
+def test_an_allowance() -> None:
+    frames, size = Allowance(), Allowance()
+    assert all(frames.take(1, 6, now=100.0) for _ in range(ALLOWED_FRAMES))
+    assert not frames.take(1, 6, now=100.0 + ALLOWANCE_SECONDS / 2)
+    assert frames.take(ALLOWED_FRAMES, 6, now=100.0 + ALLOWANCE_SECONDS)
+    assert size.take(1, ALLOWED_BYTES, now=0.0)
+    assert not size.take(0, 1, now=1.0)
+
+
+@on_both_loops
+async def test_a_client_that_uses_its_allowance_up() -> None:
+    room = Room()
+    async with serving(room) as running:
+        client = await running.open_websocket()
+        for number in range(ALLOWED_FRAMES - 1):
+            await client.send(Opcode.PONG, b"%d" % number)
+        await client.send(Opcode.PING, b"still there")
+        assert await client.read() == (Opcode.PONG, b"still there")
+        await client.send(Opcode.PONG)
+        assert await client.close_code() == 1008
+        await until(lambda: room.ended)
+        assert room.messages == [{"type": "websocket.disconnect", "code": 1008, "reason": "too many frames"}]
+
+
+@pytest.mark.parametrize("opcode", [Opcode.PONG, Opcode.PING, Opcode.TEXT])
+@on_both_loops
+async def test_a_flood_is_not_taken_apart(frames: list[Frame], opcode: Opcode) -> None:
+    """A million bytes of the smallest frames, which come in segments of up to 256 KiB."""
+    room = Room()
+    async with serving(room) as running:
+        client = await running.open_websocket()
+        client.raw.writer.write(Frame(opcode, b"").serialize(mask=True) * 170_000)
+        await running.until_open(0)
+        await until(lambda: room.ended)
+    assert ALLOWED_FRAMES < len(frames) <= ALLOWED_FRAMES + SLICE_BYTES // 6 + 1
+
+
+@on_both_loops
+async def test_many_bytes_in_few_frames_are_too_much_as_well(frames: list[Frame]) -> None:
+    room = Room()
+    async with serving(room) as running:
+        client = await running.open_websocket()
+        client.raw.writer.write(Frame(Opcode.TEXT, b"x" * 65_000).serialize(mask=True) * 20)
+        await running.until_open(0)
+        await until(lambda: room.ended)
+    assert len(frames) == ALLOWED_BYTES // 65_000
+
+
+@on_both_loops
+async def test_parts_of_a_message_do_not_pile_up() -> None:
+    room = Room()
+    async with serving(room) as running:
+        client = await running.open_websocket()
+        await until(lambda: room.scopes)
+        await client.send(Opcode.TEXT, b"a", fin=False)
+        for part in (b"", b"b", b"") * 30:
+            await client.send(Opcode.CONT, part, fin=False)
+        await client.send(Opcode.PING)
+        assert await client.read() == (Opcode.PONG, b"")
+        assert protocol_of(room).frames == [b"a" + b"b" * 30]
+        await client.send(Opcode.CONT, b"c")
+        await until(lambda: room.messages)
+        assert room.messages == [{"type": "websocket.receive", "text": "a" + "b" * 30 + "c"}]
+        assert protocol_of(room).frames == []
+
+
+@on_both_loops
+async def test_pongs_do_not_pile_up_for_a_client_that_takes_nothing() -> None:
+    room = Room()
+    async with serving(room) as running:
+        client = await running.open_websocket(receive_buffer=16_384)
+        await until(lambda: room.scopes)
+        while room.scope["write"](CHUNK):
+            await asyncio.sleep(0)
+        transport = protocol_of(room).transport
+        before = transport.get_write_buffer_size()
+        ping = Frame(Opcode.PING, b"x" * 125).serialize(mask=True)
+        for _ in range(ALLOWED_FRAMES):
+            await client.raw.send(ping)
+        await until(lambda: transport.get_write_buffer_size() > before)
+        client.raw.writer.write(ping * 10_000)
+        largest = 0
+        while running.connections.on(running.port):
+            largest = max(largest, transport.get_write_buffer_size())
+            await asyncio.sleep(0)
+        assert largest - before <= (ALLOWED_FRAMES + SLICE_BYTES // 131 + 2) * 127
+        await until(lambda: room.ended)
 
 
 @on_both_loops

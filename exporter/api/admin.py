@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from exporter.api.cors import Cors
 from exporter.api.forms import Forms
+from exporter.api.framing import Framing
 from exporter.api.operation import routes
 from exporter.api.room import Room
 from exporter.asgi import ASGIApp, Receive, Scope, Send
@@ -57,19 +58,26 @@ def application(rooms: Sequence[Room], keys: KeyRing, cors_origins: Sequence[str
         if not isinstance(exc, HTTPException):
             raise exc
         path = request.url.path
-        message = f"no such path: {path}" if exc.status_code == 404 else exc.detail
-        response = forms.at(path)(exc.status_code, message)
+        response = forms.at(path)(exc.status_code, exc.detail)
         response.headers.update(exc.headers or {})
         return response
 
     async def fail(request: Request, _: Exception) -> Response:
         return forms.at(request.url.path)(500, FAILED)
 
-    return Starlette(
+    async def refuse_path(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        await forms.at(path)(404, f"no such path: {path}")(scope, receive, send)
+
+    app = Starlette(
         routes=[*routes(operations), *(socket for room in rooms for socket in room.sockets)],
         middleware=[
+            Middleware(Framing),
             Middleware(Cors, origins=cors_origins, forms=forms, trusts_names=bool(keys)),
             Middleware(KeyCheck, keys=keys, forms=forms, open_paths=open_paths),
         ],
         exception_handlers={HTTPException: explain, Exception: fail},
     )
+    app.router.redirect_slashes = False  # Starlette's redirection names whatever host the client says
+    app.router.default = refuse_path
+    return app

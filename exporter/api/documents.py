@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,9 @@ from pydantic import ConfigDict, Field, with_config
 from starlette.requests import Request
 from starlette.responses import Response
 
+BODY_LIMIT_SECONDS = 10.0
+"""From the head of a request to the end of its body. Bodies here are small; whoever sends half of one holds a
+connection, and the stop."""
 NO_CACHE = {"cache-control": "no-cache"}
 
 Count = Annotated[int, Field(ge=0)]
@@ -54,11 +58,19 @@ class BodyTooLongError(Exception):
     """A body is longer than any that means something."""
 
 
+class BodyTooLateError(Exception):
+    """A body was not complete in `BODY_LIMIT_SECONDS`. Its connection is of no more use: the answer is to close it."""
+
+
 async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """The whole body. Raises BodyTooLongError, and Starlette's ClientDisconnect."""
+    """The whole body. Raises BodyTooLongError, BodyTooLateError, and Starlette's ClientDisconnect."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit_bytes:
-            raise BodyTooLongError
+    try:
+        async with asyncio.timeout(BODY_LIMIT_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limit_bytes:
+                    raise BodyTooLongError
+    except TimeoutError:
+        raise BodyTooLateError from None
     return bytes(body)

@@ -4,33 +4,29 @@ the place of what the sidecar knows of its own upstreams.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from exporter.system.availability import Availability
 
 TIER_LIMIT = 100
 """The tier that was heard of longest ago makes room for one too many."""
-LIFETIME_SECONDS = 600.0
-"""How long a word counts: an application that is gone must not have the last one for ever."""
 
 
 class RecordedAvailability:
-    """The last word of an application on each tier, as long as it counts."""
+    """The last word of an application on each tier. It counts until the next one: applications speak when something
+    changes, which may be never again."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._words: dict[str, tuple[float, Availability]] = {}
-        """By tier, the one heard of last at the end: when, and what."""
+    def __init__(self) -> None:
+        self._words: dict[str, Availability] = {}
+        """By tier, the one heard of last at the end."""
 
-    def tiers(self) -> dict[str, Availability]:
+    def tiers(self) -> Mapping[str, Availability]:
         """By tier."""
-        oldest = self._clock() - LIFETIME_SECONDS
-        return {tier: availability for tier, (said_at, availability) in self._words.items() if said_at > oldest}
+        return self._words
 
     def record(self, tier: str, availability: Availability) -> None:
         """Take an application's word."""
         self._words.pop(tier, None)
         if len(self._words) >= TIER_LIMIT:
             del self._words[next(iter(self._words))]
-        self._words[tier] = self._clock(), availability
+        self._words[tier] = availability

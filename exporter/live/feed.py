@@ -35,7 +35,7 @@ class Live:
         self.history = History()
         self.totals = Totals()
         self.decisions = Decisions()
-        self.recorded_availability = RecordedAvailability(clock)
+        self.recorded_availability = RecordedAvailability()
 
     def record(self, record: RequestRecord) -> None:
         """Count one finished request."""

@@ -85,10 +85,12 @@ class AuthSettings(Section):
     """API keys. Unset means open."""
 
     api_keys: Annotated[tuple[SecretStr, ...], *LISTED] = Field(
-        default=(), description="Demanded on the admin listener, but for `/-/healthy`. `PROXY_API_KEY` means this one."
+        default=(),
+        description="Required on the admin listener, except for `/-/healthy` and the page `/api/docs` (it holds no "
+        "figures). `PROXY_API_KEY` sets this one.",
     )
     proxy_api_keys: Annotated[tuple[SecretStr, ...], *LISTED] = Field(
-        default=(), description="Demanded on the proxy listener; not passed on to llama-server."
+        default=(), description="Required on the proxy listener; not passed on to llama-server."
     )
 
     @field_validator("api_keys", "proxy_api_keys")
@@ -100,9 +102,14 @@ class AuthSettings(Section):
 
 
 class SamplingSettings(Section):
-    """How often the machine and the llama-servers are looked at."""
+    """What is sampled of the machine and of the llama-servers, and how often."""
 
-    interval_seconds: float = Field(default=5.0, ge=0.5, le=3600)
+    interval_seconds: float = Field(
+        default=5.0,
+        ge=0.5,
+        le=3600,
+        description="Between two samples. `POST /api/metrics` changes it until the sidecar is restarted.",
+    )
     host: bool = Field(default=True, description="CPU, memory, file systems, disks, network.")
     gpu: bool = Field(default=True, description="NVIDIA by NVML, AMD by sysfs; silently none where there is none.")
     llama_server: bool = Field(default=True, description="`/health`, `/props`, `/slots`, `/metrics`, models.")

@@ -24,7 +24,7 @@ class LiveSettings(Section):
         default=0.5,
         ge=0.05,
         le=60,
-        description="Between two updates of that stream, at least (`VDM_ACTIVE_REQUESTS_SSE_INTERVAL`).",
+        description="Shortest time between two updates of that stream (`VDM_ACTIVE_REQUESTS_SSE_INTERVAL`).",
     )
     active_requests_heartbeat_seconds: float = Field(
         default=30.0,

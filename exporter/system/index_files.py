@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Iterator, Sequence
 
 from exporter.errors import CollectorError
 from exporter.system.snapshot import IndexSnapshot
+
+log = logging.getLogger(__name__)
 
 ENTRIES_LIMIT = 100_000
 """Most entries that one sample looks at, all paths together: a setting such as `/` must not keep a disk busy."""
@@ -19,8 +22,8 @@ class IndexCollector:
     A folder counts with every regular file beneath it. A link is followed where it is a configured path itself, and
     nowhere else; a file that is reached twice counts once.
 
-    One path that is missing or cannot be read fails the whole sample, so that the sum never lacks a part of itself
-    silently: the size known before stays, and the collector's status says which path it is.
+    A path where there is nothing counts as nothing: an index may not have been built yet. One that cannot be read fails
+    the whole sample, so that the sum never lacks a part of itself silently; the collector's status says which it is.
     """
 
     name = "index"
@@ -28,6 +31,8 @@ class IndexCollector:
     def __init__(self, paths: Sequence[str], *, entries_limit: int = ENTRIES_LIMIT) -> None:
         self._paths = tuple(paths)
         self._entries_limit = entries_limit
+        self._missing: set[int] = set()
+        """Paths of which that was said."""
 
     def collect(self) -> IndexSnapshot:
         """Walk everything once. Raises CollectorError, which names a path by its place in the setting."""
@@ -40,11 +45,16 @@ class IndexCollector:
                     f"sampling.index_paths: more than {self._entries_limit:,} files and folders"
                 ) from None
             except FileNotFoundError:
-                raise CollectorError(f"sampling.index_paths[{number}]: does not exist") from None
+                self._note_missing(number)
             except (OSError, ValueError) as error:
                 words = getattr(error, "strerror", None) or "is no path"
                 raise CollectorError(f"sampling.index_paths[{number}]: cannot be read ({words.lower()})") from None
         return IndexSnapshot(bytes=walk.total_bytes)
+
+    def _note_missing(self, number: int) -> None:
+        if number not in self._missing:
+            log.warning("nothing is there yet: it counts as nothing", extra={"path": f"sampling.index_paths[{number}]"})
+            self._missing.add(number)
 
     def close(self) -> None:
         """Nothing is held open."""

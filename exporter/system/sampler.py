@@ -275,13 +275,14 @@ def _blocking_entry(collector: BlockingCollector) -> _Entry:
 def _snapshot(entries: Iterable[_Entry]) -> Snapshot:
     entries = list(entries)
     parts = [entry.part for entry in entries if entry.part is not None]
+    fresh = [entry.part for entry in entries if entry.part is not None and entry.status and entry.status.success]
     return Snapshot(
         host=_only(HostSnapshot, parts),
         gpus=tuple(gpu for part in parts if isinstance(part, tuple) for gpu in part),
         servers={part.upstream: part for part in parts if isinstance(part, LlamaServerSnapshot)},
         collectors={entry.name: entry.status for entry in entries if entry.status is not None},
-        index=_only(IndexSnapshot, parts),
-        redis=_only(RedisSnapshot, parts),
+        index=_only(IndexSnapshot, fresh),  # whether these are there at all is what one wants to know of them
+        redis=_only(RedisSnapshot, fresh),
     )
 
 

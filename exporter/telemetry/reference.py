@@ -34,20 +34,25 @@ Labels that a client can choose (model, finish reason, error type) are kept few.
 always shown; of other values the first 100 models, 50 finish reasons and 50 error types are. What comes later is shown
 as `other` and counted by `llm_sidecar_label_overflow_total`. Values are cut to 128 characters.
 
+Queries that applications record (docs/client.md) are counted beside proxied requests, with the label values given
+below.
+
 In the tables below **R** stands for the labels of a request and **G** for those of a GPU.
 """
 
 _MEANINGS = {
     "gen_ai_operation_name": "R. What was asked for: `chat`, `text_completion`, `responses`, `messages`, `embeddings`, "
-    "`rerank`, `infill`, `tokenize`, ..., `other`",
-    "gen_ai_provider_name": "R. As configured for the upstream; `llama_cpp` unless changed",
+    "`rerank`, `infill`, `tokenize`, ..., `other`; `query` for queries that applications recorded",
+    "gen_ai_provider_name": "R. As configured for the upstream, `llama_cpp` unless changed; `recorded` for recorded "
+    "queries",
     "gen_ai_request_model": "R. The model that the request asked for; when it named none, the model that answered; "
-    "`unknown` when neither is known",
-    "tier": "R. Tier of the upstream; `unknown` where it cannot be told",
-    "upstream": "R. Configured name of the upstream that answered or was tried last; empty when none was",
+    "`unknown` when neither is known, and for recorded queries",
+    "tier": "R. Tier of the upstream; `unknown` where it is not known; as the application gave it for recorded queries",
+    "upstream": "R. Configured name of the upstream that answered or was tried last; empty when none was, and for "
+    "recorded queries",
     "gen_ai_token_type": "`input` (tokens from the prompt cache included), `output`",
     "error_type": "Why a request failed: the server's own word, else `http_<status>` or the sidecar's; "
-    "empty when it did not fail",
+    "`recorded` for recorded queries; empty when it did not fail",
     "outcome": "`completed`, `upstream_error`, `stream_error`, `client_gone`, `timeout`, `rejected`",
     "stream": "`true`, `false`",
     "http_response_status_code": "Status that the client was sent; empty when it left before that",

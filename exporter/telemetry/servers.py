@@ -18,7 +18,7 @@ Servers = Collection[LlamaServerSnapshot]
 
 def server_families(servers: Servers, availability: Mapping[str, Availability]) -> Iterator[Sampled]:
     """Everything about the upstreams but what is mirrored from them."""
-    total = tuple(((tier,), each.total) for tier, each in availability.items() if each.total)
+    total = tuple(((tier,), each.total) for tier, each in availability.items())
     yield Sampled(catalog.TIER_MODELS_CONFIGURED, total)
     known = tuple(((tier,), each.available) for tier, each in availability.items() if each.available is not None)
     yield Sampled(catalog.TIER_MODELS_AVAILABLE, known)

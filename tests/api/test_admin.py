@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 
 from exporter.api import admin
 from exporter.api.operation import Answer, Operation
 from exporter.api.room import Room
 from exporter.keys import KeyRing
+from tests.proxy.harness import ask as raw_ask
+from tests.serving import HANDSHAKE, serving
 
 PAGE = "https://page.example"
 
@@ -65,7 +70,48 @@ async def ask(
         return await client.request(method, path, headers=headers)
 
 
+async def serve_socket(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.close()
+
+
+async def knock(path: str, keys: Sequence[str] = ()) -> tuple[int, bytes]:
+    """The status and the body that a WebSocket's handshake is answered with."""
+    rooms = [*ROOMS, Room("live", "", sockets=(WebSocketRoute("/a/live", serve_socket),))]
+    async with serving(admin.application(rooms, KeyRing(keys))) as running, await running.connect() as client:
+        await client.send(raw_ask("GET", path, *HANDSHAKE))
+        status, fields = await client.head()
+        return status, b"" if status == 101 else await client.body(fields)
+
+
 class TestErrors:
+    @pytest.mark.parametrize(
+        ("path", "document"),
+        [
+            ("/a/nope", {"error": "no such path: /a/nope"}),
+            ("/a/live/", {"error": "no such path: /a/live/"}),
+            ("/a/b/nope", {"detail": "no such path: /a/b/nope"}),
+            ("/a", {"error": "no such path: /a"}),
+            ("/nope", {"error": {"code": 404, "message": "no such path: /nope"}}),
+        ],
+    )
+    async def test_there_is_no_such_websocket(self, path: str, document: object) -> None:
+        status, body = await knock(path)
+        assert (status, json.loads(body)) == (404, document)
+
+    async def test_there_is_such_a_websocket(self) -> None:
+        assert (await knock("/a/live"))[0] == 101
+
+    async def test_keys_come_before_paths(self) -> None:
+        assert (await knock("/a/nope", keys=["right"]))[0] == 401
+
+    @pytest.mark.parametrize("path", ["/a/", "/open/", "/a/fail/"])
+    async def test_a_slash_too_many_is_another_path(self, path: str) -> None:
+        """Not a redirection, whose target would be what the client calls this host."""
+        answer = await ask("GET", path, headers={"host": "evil.example"})
+        assert (answer.status_code, "location" in answer.headers) == (404, False)
+        assert f"no such path: {path}" in answer.text
+
     @pytest.mark.parametrize(
         ("path", "document"),
         [

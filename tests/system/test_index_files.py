@@ -74,11 +74,14 @@ def test_only_regular_files_have_a_size(tmp_path: Path) -> None:
     assert size_of(tmp_path / "pipe") == 0
 
 
-def test_a_path_that_is_missing_is_named_by_its_place(tmp_path: Path) -> None:
+def test_a_path_that_is_missing_counts_as_nothing_and_is_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     there = write(tmp_path / "there", 3)
-    assert failure(there, tmp_path / "secret-name") == "sampling.index_paths[2]: does not exist"
-    assert failure(tmp_path / "secret-name", there) == "sampling.index_paths[1]: does not exist"
-    assert failure("", there) == "sampling.index_paths[1]: does not exist"
+    collector = IndexCollector([str(there), str(tmp_path / "secret-name"), ""])
+    assert collector.collect() == collector.collect() == IndexSnapshot(3)
+    assert [vars(entry)["path"] for entry in caplog.records] == ["sampling.index_paths[2]", "sampling.index_paths[3]"]
+    assert "secret-name" not in caplog.text
 
 
 def test_a_path_that_cannot_be_read_says_why(tmp_path: Path) -> None:
@@ -108,15 +111,19 @@ def test_the_walk_is_bounded_over_all_paths_together(tmp_path: Path) -> None:
     assert told == "sampling.index_paths: more than 9 files and folders"
 
 
-async def test_the_last_good_size_stays_while_a_path_is_away(tmp_path: Path) -> None:
-    file = write(tmp_path / "a", 12)
+async def test_what_cannot_be_read_is_not_known_any_more(tmp_path: Path) -> None:
+    file = write(tmp_path / "a" / "index", 12)
     collector: BlockingCollector = IndexCollector([str(file)])
     sampler = Sampler([collector])
     assert (await sampler.sample_once()).index == IndexSnapshot(12)
     file.unlink()
+    assert (await sampler.sample_once()).index == IndexSnapshot(0)
+    file.parent.rmdir()
+    file.parent.write_bytes(b"no folder")
     gone = await sampler.sample_once()
-    assert gone.index == IndexSnapshot(12)
-    assert gone.collectors["index"].error == "sampling.index_paths[1]: does not exist"
+    assert gone.index is None
+    assert gone.collectors["index"].error == "sampling.index_paths[1]: cannot be read (not a directory)"
+    file.parent.unlink()
     write(file, 20)
     back = await sampler.sample_once()
     assert back.index == IndexSnapshot(20)

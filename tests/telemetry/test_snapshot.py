@@ -76,7 +76,7 @@ def test_requests_in_flight_are_zero_where_nobody_is_served() -> None:
 def test_models_are_available_when_their_upstream_is_ready_and_they_are_loaded_or_asleep() -> None:
     families = shown(SNAPSHOT, configured_models=lambda: {"Q4": 1, "Q8": 3, "empty": 2})
     assert families["llm_tier_models_available"] == {("Q4",): 1, ("Q8",): 2, ("Q2",): 0, ("empty",): 0}
-    assert families["llm_tier_models_configured"] == {("Q4",): 1, ("Q8",): 3, ("empty",): 2}
+    assert families["llm_tier_models_configured"] == {("Q4",): 1, ("Q8",): 3, ("empty",): 2, ("Q2",): 0}
 
 
 def test_each_model_of_a_router_counts_for_its_own_tier() -> None:

@@ -24,6 +24,7 @@ NAMES = {
     403: "Forbidden",
     404: "NotFound",
     405: "MethodNotAllowed",
+    408: "RequestTimeout",
     413: "PayloadTooLarge",
     426: "UpgradeRequired",
     500: "InternalServerError",

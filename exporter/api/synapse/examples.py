@@ -131,4 +131,5 @@ FOREIGN: Error = {
     "message": "pages of this origin may not do that; admin.cors_origins names those that may",
     "details": {},
 }
+TOO_LATE: Error = {"error": "RequestTimeout", "message": "the rest of the body did not come in time", "details": {}}
 TOO_LONG: Error = {"error": "PayloadTooLarge", "message": "the body is longer than 16384 bytes", "details": {}}

@@ -161,8 +161,8 @@ def taking(recorder: Recorder) -> tuple[Operation, ...]:
         _record(
             recording.AVAILABILITY_PATH,
             "Record the availability of a tier",
-            "How many models of a tier there are, and how many can answer. It replaces what the sidecar knows of the "
-            "tier for 10 minutes: post on every change, and at least every few minutes.",
+            "How many models of a tier there are, and how many can answer. It replaces what the sidecar itself knows of "
+            "the tier until the next one, or until the sidecar is restarted: post at the start and on every change.",
             RecordedModels,
             recorder.handler(RecordedModels, recorder.models),
         ),
@@ -183,6 +183,12 @@ def _record(path: str, about: str, details: str, kind: Any, handle: Handler) -> 
             Error,
             headers=HEADERS,
             example=examples.FOREIGN,
+        ),
+        408: Answer(
+            "The body was not complete in time",
+            Error,
+            headers={**HEADERS, "Connection": "`close`"},
+            example=examples.TOO_LATE,
         ),
         413: Answer("The body is too long", Error, headers=HEADERS, example=examples.TOO_LONG),
     }

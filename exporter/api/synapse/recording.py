@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from exporter.api.documents import BodyTooLongError, read_body
+from exporter.api.documents import BodyTooLateError, BodyTooLongError, read_body
 from exporter.api.synapse.answers import JSONAnswer, refuse
 from exporter.api.synapse.documents import Recorded
 from exporter.api.synapse.told import RecordedDecision, RecordedModels, RecordedQuery, Told
@@ -89,6 +89,8 @@ class Recorder:
                 return refuse(400, "the body is not as it should be; `details` says why", reasons(error))
             except BodyTooLongError:
                 return refuse(413, f"the body is longer than {BODY_LIMIT_BYTES} bytes")
+            except BodyTooLateError:
+                return refuse(408, "the rest of the body did not come in time", headers={"connection": "close"})
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody reads it
             if not self._tiers.admit(told.tier):

@@ -34,4 +34,5 @@ BAD_INTERVAL: Failure = {
     "error": "interval must be at least 0.5 seconds; unknown key 'unit'",
     "timestamp": "2026-11-20T08:32:30.000Z",
 }
+TOO_LATE: Failure = {"error": "the rest of the body did not come in time", "timestamp": "2026-11-20T08:32:30.000Z"}
 TOO_LONG: Failure = {"error": "the body is longer than 65536 bytes", "timestamp": "2026-11-20T08:32:30.000Z"}

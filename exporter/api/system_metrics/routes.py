@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from exporter.api.documents import BodyTooLongError, json_answer, read_body, utc
+from exporter.api.documents import BodyTooLateError, BodyTooLongError, json_answer, read_body, utc
 from exporter.api.operation import Answer, Handler, Operation, Parameter
 from exporter.api.room import Room
 from exporter.api.system_metrics import examples
@@ -69,6 +69,10 @@ def room(views: Views, *, interval: Callable[[], float], set_interval: Callable[
             set_interval(read_interval(await read_body(request, BODY_LIMIT_BYTES)))
         except BodyTooLongError:
             return refuse(413, f"the body is longer than {BODY_LIMIT_BYTES} bytes")
+        except BodyTooLateError:
+            refusal = refuse(408, "the rest of the body did not come in time")
+            refusal.headers["connection"] = "close"
+            return refusal
         except ClientDisconnect:
             return refuse(400, "the client left before the end of the body")
         except ValueError as error:
@@ -120,6 +124,12 @@ def _changing(handler: Handler) -> Operation:
         {
             200: Answer("The interval that is in force from now on", Interval, example=examples.INTERVAL),
             400: Answer("What is wrong with the body", Failure, example=examples.BAD_INTERVAL),
+            408: Answer(
+                "The body was not complete in time",
+                Failure,
+                headers={"Connection": "`close`"},
+                example=examples.TOO_LATE,
+            ),
             413: Answer("The body is too long", Failure, example=examples.TOO_LONG),
         },
         CHANGING,

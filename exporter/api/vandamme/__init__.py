@@ -145,7 +145,7 @@ def yaml_answer(text: str, status: int = 200) -> Response:
 def operations(read_active: Handler, read_stream: Handler, read_totals: Handler) -> tuple[Operation, ...]:
     """The three operations with their texts."""
     rows = Answer("Requests in flight, newest first", ActiveRequests | ActiveRequestsDisabled, example=examples.ACTIVE)
-    events = Answer("Events `update`, or one event `disabled`", Update | Disabled, media=EVENT_STREAM)
+    events = Answer("Events `update`, or one event `disabled`", Update | Disabled, EVENT_STREAM, example=examples.EVENT)
     no_stream = Answer(
         "Too many readers (`live.max_readers`), the sidecar is stopping, or the stream is switched off",
         Disabled | Failure,

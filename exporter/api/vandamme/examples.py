@@ -37,6 +37,7 @@ ACTIVE: ActiveRequests = {
         }
     ],
 }
+EVENT = {"event": "update", "data": '{"disabled": false, "active_requests": [], "timestamp": 1795163551.756}'}
 NO_STREAM: Disabled = {
     "disabled": True,
     "message": "SSE for active requests is disabled",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from exporter.api import documents
 from exporter.api.synapse.recording import BODY_LIMIT_BYTES
 from exporter.live.availability import TIER_LIMIT
 from exporter.record import Complexity, Decision, Outcome, RoutingReason, TokenSource
@@ -223,6 +224,19 @@ async def test_long_bodies(known_length: bool) -> None:
     answer = await Desk().ask("POST", "/api/metrics/record/query", content=body)
     check_error(answer.json())
     assert (answer.status_code, answer.json()["error"]) == (413, "PayloadTooLarge")
+
+
+async def test_a_body_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "BODY_LIMIT_SECONDS", 0.0)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"tier":'
+        await asyncio.Event().wait()
+
+    answer = await Desk().ask("POST", "/api/metrics/record/query", content=pieces())
+    check_error(answer.json())
+    assert (answer.status_code, answer.json()["error"]) == (408, "RequestTimeout")
+    assert answer.headers["connection"] == "close"
 
 
 async def test_the_longest_body() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.api import admin
+from exporter.api import admin, documents
 from exporter.api.room import Room
 from exporter.api.system_metrics.routes import BODY_LIMIT_BYTES, PATH, read_interval, room
 from exporter.keys import KeyRing
@@ -184,6 +185,23 @@ class TestInterval:
             status, fields = await raw.head()
             document = json.loads(await raw.body(fields))
         assert (status, faults(document)) == (413, [])
+
+    @pytest.mark.parametrize("stopping", [False, True])
+    async def test_a_body_that_does_not_come(self, monkeypatch: pytest.MonkeyPatch, stopping: bool) -> None:
+        """The stop does not wait for it either."""
+        monkeypatch.setattr(documents, "BODY_LIMIT_SECONDS", 0.1)
+        async with serving(admin.application([make_room()], KeyRing(())), grace_seconds=60) as running:
+            raw = await running.connect()
+            await raw.send(ask("POST", PATH, ("Content-Length", "100")) + b'{"interval": 5}')
+            await running.until_open(1)
+            stop = [asyncio.get_running_loop().create_task(running.stop())] if stopping else []
+            status, fields = await raw.head()
+            document = json.loads(await raw.body(fields))
+            assert await raw.rest() == b""
+            await asyncio.gather(*stop)
+        assert (status, faults(document)) == (408, [])
+        assert document["error"] == "the rest of the body did not come in time"
+        assert (b"connection", b"close") in fields
 
     async def test_a_client_that_leaves_in_the_middle_changes_nothing(self) -> None:
         sampler = Sampler([], interval_seconds=9.0)

@@ -31,7 +31,11 @@ UNBUFFERED = {"x-accel-buffering": "no"}
 
 # Sentences that are not true of us, or not helpful.
 HELPFUL = {"Set LOG_REQUEST_METRICS=false to disable tracking": "Set LOG_REQUEST_METRICS=true to enable tracking"}
-KEY_ADVICE = {"Please provide a valid Anthropic API key.": "Please provide a valid key of this sidecar."}
+KEY_ADVICE = {
+    "Please provide a valid Anthropic API key.": (
+        "Send one of auth.api_keys as x-api-key: KEY or Authorization: Bearer KEY."
+    )
+}
 
 
 # Requests in flight
