@@ -161,7 +161,7 @@ def taking(recorder: Recorder) -> tuple[Operation, ...]:
         _record(
             recording.AVAILABILITY_PATH,
             "Record the availability of a tier",
-            "How many models of a tier there are, and how many can answer. It replaces what the sidecar itself knows of "
+            "How many models of a tier there are, and how many can answer. It replaces what the sidecar knows of "
             "the tier until the next one, or until the sidecar is restarted: post at the start and on every change.",
             RecordedModels,
             recorder.handler(RecordedModels, recorder.models),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from exporter.record import Complexity
 
@@ -17,9 +17,15 @@ def _printable(value: str) -> str:
     return value
 
 
+def _whole(value: object) -> object:
+    """JSON has one kind of numbers: 45.0 is as whole as 45."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 TierName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 Milliseconds = Annotated[float, Field(ge=0, le=DAY_MS)]
-Models = Annotated[int, Field(ge=0, le=10_000)]
+Whole = BeforeValidator(_whole)
+Models = Annotated[int, Field(ge=0, le=10_000), Whole]
 
 
 class Told(BaseModel):
@@ -50,7 +56,7 @@ class RecordedQuery(Told):
 
     latency_ms: Milliseconds
     """Duration of the whole query."""
-    tokens_generated: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    tokens_generated: Annotated[int, Field(ge=0, le=10_000_000), Whole] = 0
     """0: not known."""
     generation_time_ms: Milliseconds = 0.0
     """The part of `latency_ms` in which the tokens were generated; 0: not known."""

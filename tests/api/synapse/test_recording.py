@@ -285,3 +285,9 @@ async def test_tiers_are_few() -> None:
         for tier in ("tier 7", *desk.views.tiers):
             assert (await desk.tell(kind, **{**told, "tier": tier})).status_code == 202
     assert len(desk.live.recorded_availability.tiers()) == TIER_LIMIT
+
+
+async def test_a_number_without_a_fraction_is_whole() -> None:
+    desk = Desk()
+    assert (await desk.tell("query", **{**QUERY, "tokens_generated": 45.0})).status_code == 202
+    assert desk.records[0].output_tokens == 45
