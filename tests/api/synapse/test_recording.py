@@ -290,4 +290,4 @@ async def test_tiers_are_few() -> None:
 async def test_a_number_without_a_fraction_is_whole() -> None:
     desk = Desk()
     assert (await desk.tell("query", **{**QUERY, "tokens_generated": 45.0})).status_code == 202
-    assert desk.records[0].output_tokens == 45
+    assert desk.intake.records[0].output_tokens == 45
