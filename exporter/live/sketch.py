@@ -12,8 +12,8 @@ from math import ceil, log
 RELATIVE_ERROR = 0.02
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GAMMA = log(_GAMMA)
-SMALLEST, LARGEST = 1e-5, 1e7
-"""Values beyond these count as these, so that there are never more than 700 buckets."""
+SMALLEST, LARGEST = 1e-4, 1e5
+"""Values beyond these count as these, so that there are never more than 520 buckets."""
 
 
 class Sketch:

@@ -19,7 +19,7 @@ from exporter.live.sketch import Sketch
 BUCKET_SECONDS = 10
 CELL_SECONDS = 60
 WINDOW_SECONDS = 1800
-SERIES_LIMIT = 64
+SERIES_LIMIT = 32
 """Pairs of tier and model that have distributions of their own in each minute; those beyond share one."""
 OTHER = "other"
 _BUCKETS = WINDOW_SECONDS // BUCKET_SECONDS

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.live.sketch import RELATIVE_ERROR, Sketch
 
-VALUES = st.lists(st.floats(1e-4, 1e6), min_size=1, max_size=200)
+VALUES = st.lists(st.floats(1e-4, 1e5), min_size=1, max_size=200)
 
 
 def sketch_of(values: list[float]) -> Sketch:
@@ -49,4 +49,4 @@ def test_memory_is_bounded() -> None:
     while value < 1e9:
         sketch.add(value)
         value *= 1.001
-    assert len(sketch._buckets) < 700
+    assert len(sketch._buckets) <= 520
