@@ -26,6 +26,8 @@ from exporter.asgi import Receive, Scope, Send
 HEADERS = {**NO_CACHE, "x-accel-buffering": "no"}
 """The second keeps nginx from collecting events before it passes them on."""
 HEARTBEAT = b": heartbeat\n\n"
+SETTLE_SECONDS = 0.01
+"""From a change to the look at it: what a request asks for, and where it goes, is known a moment after its start."""
 REST_SECONDS = 0.02
 """Between two looks, at least: requests that have no row come and go as well, perhaps thousands a second."""
 
@@ -114,6 +116,7 @@ class Updates:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_seconds):
                 await self._views.active.changed(self._views.active.version)
+                await asyncio.sleep(SETTLE_SECONDS)
 
     def _note_told(self, state: _State) -> None:
         self._told = state.rows
