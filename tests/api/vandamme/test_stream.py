@@ -80,6 +80,20 @@ async def test_what_becomes_known_later() -> None:
         assert (row["provider"], row["resolved_model"]) == ("other", "tiny-q2")
 
 
+async def test_what_a_request_asks_for_is_waited_for_a_moment() -> None:
+    """Its body comes a turn or two after its head."""
+    async with streaming(interval_seconds=0.05) as stream:
+        reader = await stream.read()
+        assert await reader.update() == {}
+        await asyncio.sleep(0.1)  # silence: the next change is told at once
+        request = in_flight(1, upstream=None)
+        stream.active.start(request)
+        await asyncio.sleep(0.001)
+        request.feed_request(json.dumps({"model": "tiny", "messages": ["a"]}).encode())
+        request.end_request()
+        assert (await reader.update())[ID(1)]["model"] == "tiny"
+
+
 async def test_nothing_is_told_of_what_has_no_row() -> None:
     async with streaming(heartbeat_seconds=0.5) as stream:
         reader = await stream.read()
