@@ -113,7 +113,7 @@ async def test_the_beat_does_not_drift() -> None:
             for _ in range(20):
                 await message(socket)
             elapsed = clock() - began
-    assert elapsed == pytest.approx(2.0, abs=0.25)  # with drift it would be 2.6
+    assert elapsed == pytest.approx(2.0, abs=0.45)  # with drift it would be 2.6
 
 
 @pytest.mark.parametrize(

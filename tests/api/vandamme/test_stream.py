@@ -58,7 +58,7 @@ async def test_tokens(silence: bool) -> None:
         began = time.monotonic()
         answer(request, TOKEN)
         assert (await reader.update())[ID(1)]["output_tokens"] == 1
-        assert time.monotonic() - began < 0.6
+        assert time.monotonic() - began < 3
         for _ in range(7):
             request.feed(request.started + 0.2, TOKEN)
         assert (await reader.update())[ID(1)]["output_tokens"] == 8
@@ -137,14 +137,14 @@ async def test_one_update_per_interval() -> None:
 
 
 async def test_a_change_after_silence_is_told_at_once() -> None:
-    async with streaming(interval_seconds=0.4, heartbeat_seconds=0.5) as stream:
+    async with streaming(interval_seconds=2, heartbeat_seconds=2.1) as stream:
         reader = await stream.read()
         await reader.update()
         assert await reader.next() == HEARTBEAT
         began = time.monotonic()
         stream.start(2)
         await reader.update()
-        assert time.monotonic() - began < 0.2
+        assert time.monotonic() - began < 1.2
 
 
 async def test_heartbeats() -> None:
@@ -162,7 +162,7 @@ async def test_heartbeats() -> None:
         assert await reader.next() == HEARTBEAT
         times += [told, time.monotonic()]
     silences = [later - sooner for sooner, later in pairwise(times)]
-    assert all(beat - 0.02 < silence < beat + 0.5 for silence in (*silences[:3], silences[4])), silences
+    assert all(beat - 0.02 < silence < beat + 2 for silence in (*silences[:3], silences[4])), silences
 
 
 async def test_heartbeats_between_rare_updates() -> None:
