@@ -155,8 +155,6 @@ class _Sidecar:
                 views,
                 intake=self.intake(),
                 max_readers=live.max_readers,
-                index_bytes=self.index_bytes,
-                redis_bytes=self.redis_bytes,
             ),
             vandamme.room(
                 views,
@@ -322,16 +320,6 @@ class _Sidecar:
         """Client connections to the proxy, and live streams of the admin listener."""
         proxied = self.connections.on(self.proxy_port)
         return proxied + sum(room.readers() for room in self.rooms)
-
-    def index_bytes(self) -> int:
-        """Size of the vector indexes; 0 where none is configured."""
-        found = self.sampler.latest.index
-        return 0 if found is None else found.bytes
-
-    def redis_bytes(self) -> int:
-        """Memory of Redis; 0 where none is configured."""
-        found = self.sampler.latest.redis
-        return 0 if found is None else found.used_memory_bytes
 
     def last_request_at(self, upstream: str) -> float | None:
         """Monotonic time at which an upstream last worked for a client."""

@@ -149,7 +149,8 @@ class TransparentProtocol(HttpToolsProtocol):
         self.scope["on_drain"] = self._set_on_drain  # type: ignore[typeddict-unknown-key]
         self.scope["write"] = PieceWriter(self.cycle).write  # type: ignore[typeddict-unknown-key]
         self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
-        self.scope["unframe"] = partial(_unframe, self.cycle)  # type: ignore[typeddict-unknown-key]
+        if self.scope["http_version"] != "1.1":
+            self.scope["unframe"] = partial(_unframe, self.cycle)  # type: ignore[typeddict-unknown-key]
         self.scope["arrived"] = time.monotonic()  # type: ignore[typeddict-unknown-key]
         self.scope["target"] = self.url  # type: ignore[typeddict-unknown-key]
 

@@ -10,10 +10,10 @@ import asyncio
 import json
 import logging
 import sys
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from exporter.record import RequestRecord
+from exporter.utc import utc
 
 access_log = logging.getLogger("exporter.access")
 
@@ -75,7 +75,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
         entry: dict[str, Any] = {
-            "time": _timestamp(record),
+            "time": utc(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -92,7 +92,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line, and a traceback below it when there is one."""
         fields = "".join(f" {key}={_plain(value)}" for key, value in _extra(record).items() if value is not None)
-        line = f"{_timestamp(record)} {record.levelname:7} {record.getMessage()}{fields}"
+        line = f"{utc(record.created)} {record.levelname:7} {record.getMessage()}{fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -100,10 +100,6 @@ def _plain(value: object) -> str:
     """A value on one line: what a client has put into it must not look like a line of ours."""
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if text.isprintable() else repr(text)
-
-
-def _timestamp(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

@@ -1,15 +1,15 @@
-"""What the documents of all rooms have in common: types, times, rounding, JSON answers, and reading bodies."""
+"""What the documents of all rooms have in common: types, rounding, JSON answers, and reading bodies."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, with_config
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 BODY_LIMIT_SECONDS = 10.0
@@ -28,15 +28,10 @@ Time = Annotated[
         examples=["2026-11-20T08:32:30.000Z"],
     ),
 ]
-"""What `utc` makes."""
+"""What `exporter.utc` makes."""
 
 document = with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
 """For the type of a document: nothing but the keys that are named, and what stands below a key describes it."""
-
-
-def utc(wall: float, timespec: str = "milliseconds") -> str:
-    """`2026-11-20T08:32:35.123Z`; strict clients refuse `+00:00`. `timespec` as for `datetime.isoformat`."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def percent(share: float | None, digits: int = 1) -> float:
@@ -54,23 +49,18 @@ def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | N
     return Response(encode(document), status, headers={**NO_CACHE, **(headers or {})}, media_type="application/json")
 
 
-class BodyTooLongError(Exception):
-    """A body is longer than any that means something."""
-
-
-class BodyTooLateError(Exception):
-    """A body was not complete in `BODY_LIMIT_SECONDS`. Its connection is of no more use: the answer is to close it."""
-
-
 async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """The whole body. Raises BodyTooLongError, BodyTooLateError, and Starlette's ClientDisconnect."""
+    """The whole body. Raises HTTPException, which `admin` answers in the room's form: 413 for one that is too long, 408
+    for one that was not complete in `BODY_LIMIT_SECONDS`, whose connection is of no more use."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_LIMIT_SECONDS):
             async for piece in request.stream():
                 body += piece
                 if len(body) > limit_bytes:
-                    raise BodyTooLongError
+                    raise HTTPException(413, f"the body is longer than {limit_bytes} bytes")
     except TimeoutError:
-        raise BodyTooLateError from None
+        raise HTTPException(408, "the rest of the body did not come in time", {"connection": "close"}) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the client left before the end of the body") from None
     return bytes(body)

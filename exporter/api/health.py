@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from typing_extensions import TypedDict
 
-from exporter.api.documents import NO_CACHE, Time, document, json_answer, utc
+from exporter.api.documents import NO_CACHE, Time, document, json_answer
 from exporter.api.operation import Answer, Handler, Operation
 from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.system.snapshot import Snapshot
+from exporter.utc import utc
 
 
 @document

@@ -28,6 +28,10 @@ class ActiveRequests:
     def __iter__(self) -> Iterator[Observation]:
         return iter(self._observations)
 
+    def asking(self) -> Iterator[Observation]:
+        """Those that ask a model for something."""
+        return (each for each in self._observations if each.inference)
+
     def start(self, observation: Observation) -> None:
         """A request has arrived."""
         self._observations.add(observation)
@@ -55,7 +59,7 @@ class ActiveRequests:
 
     def is_working(self, upstream: str) -> bool:
         """Whether the upstream runs a model for a client now."""
-        return any(each.upstream == upstream and each.inference for each in self._observations)
+        return any(each.upstream == upstream for each in self.asking())
 
     def _change(self) -> None:
         self.version += 1

@@ -7,7 +7,7 @@ Unknown is `None`. Sizes are bytes, shares are 0 to 1, rates are per second of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -125,6 +125,16 @@ class GpuSnapshot:
     """Reasons now active (sw_power_cap, hw_slowdown, sw_thermal, ...); empty when none; None when not known."""
 
 
+def gpu_memory_bytes(gpus: Iterable[GpuSnapshot]) -> tuple[int, int]:
+    """Used and total, over the GPUs that tell both."""
+    known = [
+        (gpu.memory_used_bytes, gpu.memory_total_bytes)
+        for gpu in gpus
+        if gpu.memory_used_bytes is not None and gpu.memory_total_bytes is not None
+    ]
+    return sum(used for used, _ in known), sum(total for _, total in known)
+
+
 class ServerState(StrEnum):
     """What `/health` of an upstream says."""
 
@@ -211,6 +221,16 @@ class ModelSnapshot:
     """Whether its chat template knows tools; None also while a router has it unloaded."""
     routed_name: str | None = None
     """Behind a router, the exact name to ask it for; `id` may be shorter. None where the upstream is no router."""
+
+    @property
+    def slot_count(self) -> int | None:
+        """Requests that it can work on at once; None where nothing tells."""
+        return len(self.slots) or self.total_slots
+
+    @property
+    def busy_slots(self) -> int | None:
+        """Slots that work; where `/slots` is off, requests that the server works on."""
+        return sum(slot.processing for slot in self.slots) if self.slots else self.requests_processing
 
 
 @dataclass(frozen=True, slots=True)

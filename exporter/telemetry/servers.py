@@ -47,11 +47,8 @@ def _of_models(servers: Servers, rows: Callable[[LlamaServerSnapshot, ModelSnaps
 
 
 def _slots(server: LlamaServerSnapshot, model: ModelSnapshot) -> Iterator[Row]:
-    if model.slots:
-        total, processing = len(model.slots), sum(slot.processing for slot in model.slots)
-    elif model.total_slots is not None and model.requests_processing is not None:
-        total, processing = model.total_slots, model.requests_processing
-    else:
+    total, processing = model.slot_count, model.busy_slots
+    if total is None or processing is None:
         return
     name = clean(model.id)
     yield (server.upstream, name, "idle"), max(0, total - processing)

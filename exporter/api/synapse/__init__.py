@@ -3,8 +3,6 @@ applications record what they did by themselves (docs/api-synapse.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from starlette.routing import WebSocketRoute
 
 from exporter.api.room import Room
@@ -23,17 +21,9 @@ ABOUT = (
 )
 
 
-def room(
-    views: Views,
-    *,
-    intake: Intake,
-    max_readers: int,
-    index_bytes: Callable[[], int],
-    redis_bytes: Callable[[], int],
-) -> Room:
-    """The room. `max_readers` WebSockets are read at once; `index_bytes` and `redis_bytes` are 0 where nothing is
-    configured."""
-    present = Present(views, index_bytes, redis_bytes)
+def room(views: Views, *, intake: Intake, max_readers: int) -> Room:
+    """The room. `max_readers` WebSockets are read at once."""
+    present = Present(views)
     stream = MetricsStream(present.update, max_readers, views.clock)
     return Room(
         name="Synapse",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from exporter.api.documents import utc
 from exporter.api.synapse.documents import Error, Queries, Recorded, Resources, Routing, Tiers
 from exporter.api.synapse.status_documents import ContextUtilization, Historical, ModelsStatus, OrchestratorStatus
 from exporter.record import Complexity
+from exporter.utc import utc
 
 BEGINNING = 1795163370.0
 RATES = [0.4, 0.6, 0.5, 0.3, 0.2, 0.2, 0.4, 0.7, 0.9, 0.8, 0.6, 0.5, 0.3, 0.4, 0.6, 0.8, 0.5, 0.8]

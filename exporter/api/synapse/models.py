@@ -7,15 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from exporter.api.documents import utc
-from exporter.api.synapse import slots
 from exporter.api.synapse.figures import GIB, MIB, figure, milliseconds, share
-from exporter.api.synapse.resources import vram_bytes
 from exporter.api.synapse.status_documents import ModelMetrics, ModelsStatus, ModelStatus, State
 from exporter.api.views import UpstreamView
 from exporter.live.history import SAMPLES, Course, History
 from exporter.live.totals import Sums
-from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState, Snapshot
+from exporter.system.snapshot import (
+    LlamaServerSnapshot,
+    ModelSnapshot,
+    ModelState,
+    ServerState,
+    Snapshot,
+    gpu_memory_bytes,
+)
+from exporter.utc import utc
 
 UNKNOWN_TIER = "unknown"
 SERVER_STATES: Mapping[ServerState, State] = {
@@ -132,7 +137,7 @@ def shape_models_status(
         state = _state(subject, account, in_flight.at(subject), sampled=sampled)
         models.append(_status(subject, account, state, memory_mib, started))
         metrics.append(_metrics(subject, account))
-    vram_used, vram_total = vram_bytes(snapshot.gpus)
+    vram_used, vram_total = gpu_memory_bytes(snapshot.gpus)
     return {
         "models": models,
         "totalVramGb": figure(vram_total / GIB),
@@ -164,7 +169,7 @@ def _state(subject: _Subject, account: _Account, in_flight: int, *, sampled: boo
         return "offline"
     if server is not None and server.state in SERVER_STATES:
         return SERVER_STATES[server.state]
-    if in_flight or (model is not None and slots.busy(model)):
+    if in_flight or (model is not None and model.busy_slots):
         return "processing"
     if model is not None and model.state in MODEL_STATES:
         return MODEL_STATES[model.state]
@@ -173,7 +178,7 @@ def _state(subject: _Subject, account: _Account, in_flight: int, *, sampled: boo
 
 def _memory_mib(snapshot: Snapshot) -> int:
     """Of all GPUs, else of the machine."""
-    vram = vram_bytes(snapshot.gpus)[1]
+    vram = gpu_memory_bytes(snapshot.gpus)[1]
     host = snapshot.host.memory_total_bytes if snapshot.host else 0
     return (vram or host) // MIB
 

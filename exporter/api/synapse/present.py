@@ -4,9 +4,7 @@ WebSocket ask it."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
-from exporter.api.documents import utc
 from exporter.api.synapse.documents import MetricsUpdate, Queries, Resources, Routing, Tiers
 from exporter.api.synapse.models import InFlight, Started, shape_models_status
 from exporter.api.synapse.queries import shape_historical, shape_queries, shape_tiers
@@ -14,15 +12,14 @@ from exporter.api.synapse.resources import shape_context_utilization, shape_reso
 from exporter.api.synapse.routing import shape_orchestrator, shape_routing
 from exporter.api.synapse.status_documents import ContextUtilization, Historical, ModelsStatus, OrchestratorStatus
 from exporter.api.views import Views
+from exporter.utc import utc
 
 
 class Present:
     """The documents."""
 
-    def __init__(self, views: Views, index_bytes: Callable[[], int], redis_bytes: Callable[[], int]) -> None:
+    def __init__(self, views: Views) -> None:
         self._views = views
-        self._index_bytes = index_bytes
-        self._redis_bytes = redis_bytes
 
     def queries(self) -> Queries:
         """`GET /api/metrics/queries`."""
@@ -35,12 +32,7 @@ class Present:
 
     def resources(self) -> Resources:
         """`GET /api/metrics/resources`."""
-        return shape_resources(
-            self._views.snapshot(),
-            index_bytes=self._index_bytes(),
-            redis_bytes=self._redis_bytes(),
-            connections=self._views.connections(),
-        )
+        return shape_resources(self._views.snapshot(), connections=self._views.connections())
 
     def routing(self) -> Routing:
         """`GET /api/metrics/routing`."""
@@ -86,13 +78,13 @@ class Present:
             views.decisions,
             views.history,
             views.snapshot().servers.values(),
-            active=Counter(each.tier for each in views.active if each.inference),
+            active=Counter(each.tier for each in views.active.asking()),
             tiers=views.tiers,
             wall=views.wall(),
         )
 
     def _in_flight(self) -> InFlight:
-        return InFlight((each.upstream, each.served_model) for each in self._views.active if each.inference)
+        return InFlight((each.upstream, each.served_model) for each in self._views.active.asking())
 
     def _started(self) -> Started:
         return Started(self._views.wall(), self._views.uptime_seconds)

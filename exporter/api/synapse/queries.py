@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exporter.api.documents import utc
 from exporter.api.synapse.documents import Queries, Tier, Tiers
 from exporter.api.synapse.figures import figure, milliseconds, share
 from exporter.api.synapse.status_documents import Historical
 from exporter.live.history import Course, History
 from exporter.live.totals import Sums
 from exporter.live.windows import BUCKET_SECONDS, Distribution, Windows
+from exporter.utc import utc
 
 STEPS = 18
 HOUR_SECONDS = 3600

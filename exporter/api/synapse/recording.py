@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.api.documents import BodyTooLateError, BodyTooLongError, read_body
+from exporter.api.documents import read_body
+from exporter.api.operation import Handler
 from exporter.api.synapse.answers import JSONAnswer, refuse
 from exporter.api.synapse.documents import Recorded
 from exporter.api.synapse.told import RecordedDecision, RecordedModels, RecordedQuery, Told
@@ -47,7 +48,6 @@ class Intake(Protocol):
 
 
 Body = TypeVar("Body", bound=Told)
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Recorder:
@@ -87,12 +87,6 @@ class Recorder:
                 told = kind.model_validate_json(await read_body(request, BODY_LIMIT_BYTES))
             except ValidationError as error:
                 return refuse(400, "the body is not as it should be; `details` says why", reasons(error))
-            except BodyTooLongError:
-                return refuse(413, f"the body is longer than {BODY_LIMIT_BYTES} bytes")
-            except BodyTooLateError:
-                return refuse(408, "the rest of the body did not come in time", headers={"connection": "close"})
-            except ClientDisconnect:
-                return Response(status_code=400)  # nobody reads it
             if not self._tiers.admit(told.tier):
                 return refuse(400, "the body names a tier too many", {"tier": TOO_MANY_TIERS})
             if self._recording:

@@ -10,22 +10,22 @@ from exporter.api.synapse.documents import Cpu, DiskIO, Memory, NetworkThroughpu
 from exporter.api.synapse.figures import GIB, MIB, figure
 from exporter.api.synapse.status_documents import ContextUtilization
 from exporter.system.snapshot import DiskIO as Disk
-from exporter.system.snapshot import GpuSnapshot, HostSnapshot, LlamaServerSnapshot, NetworkIO, Snapshot
+from exporter.system.snapshot import HostSnapshot, LlamaServerSnapshot, NetworkIO, Snapshot, gpu_memory_bytes
 
 
-def shape_resources(snapshot: Snapshot, *, index_bytes: int, redis_bytes: int, connections: int) -> Resources:
+def shape_resources(snapshot: Snapshot, *, connections: int) -> Resources:
     """All nine figures, from what was sampled last."""
     host = snapshot.host
     models = list(slots.models_up(snapshot.servers.values()))
     return {
-        "vram": _memory(*vram_bytes(snapshot.gpus)),
+        "vram": _memory(*gpu_memory_bytes(snapshot.gpus)),
         "cpu": _cpu(host),
         "memory": _memory(host.memory_used_bytes, host.memory_total_bytes) if host else _memory(0, 0),
-        "faissIndexSize": max(index_bytes, 0),
-        "redisCacheSize": max(redis_bytes, 0),
+        "faissIndexSize": max(snapshot.index.bytes, 0) if snapshot.index else 0,
+        "redisCacheSize": max(snapshot.redis.used_memory_bytes, 0) if snapshot.redis else 0,
         "activeConnections": max(connections, 0),
         "threadPoolStatus": {
-            "active": sum(slots.busy(model) for model in models),
+            "active": sum(model.busy_slots or 0 for model in models),
             "queued": sum(model.requests_deferred or 0 for model in models),
         },
         "diskIO": _disks(host.disks if host else ()),
@@ -44,16 +44,6 @@ def shape_context_utilization(servers: Iterable[LlamaServerSnapshot], active_que
         "tokensTotal": total,
         "activeQueries": active_queries,
     }
-
-
-def vram_bytes(gpus: Iterable[GpuSnapshot]) -> tuple[int, int]:
-    """Used and total, over the GPUs that tell both."""
-    known = [
-        (gpu.memory_used_bytes, gpu.memory_total_bytes)
-        for gpu in gpus
-        if gpu.memory_used_bytes is not None and gpu.memory_total_bytes is not None
-    ]
-    return sum(used for used, _ in known), sum(total for _, total in known)
 
 
 def _memory(used: int, total: int) -> Memory:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from exporter.api.documents import utc
 from exporter.api.synapse import slots
 from exporter.api.synapse.documents import DecisionCell, Routing, TierAvailability
 from exporter.api.synapse.figures import figure, milliseconds
@@ -20,6 +19,7 @@ from exporter.live.history import History
 from exporter.record import Complexity
 from exporter.system.availability import Availability
 from exporter.system.snapshot import LlamaServerSnapshot
+from exporter.utc import utc
 
 NOTHING = Availability(None, 0)
 
@@ -68,8 +68,8 @@ def shape_orchestrator(
     models = slots.loaded(servers)
     busy, all_slots = Counter[str](), Counter[str]()
     for model in models:
-        busy[model.tier] += slots.busy(model)
-        all_slots[model.tier] += slots.count(model)
+        busy[model.tier] += model.busy_slots or 0
+        all_slots[model.tier] += model.slot_count or 0
     return {
         "tierUtilization": [_utilization(tier, busy[tier], all_slots[tier], active[tier], history) for tier in tiers],
         "recentDecisions": _recent(decisions),

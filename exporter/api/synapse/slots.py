@@ -19,18 +19,6 @@ def loaded(servers: Iterable[LlamaServerSnapshot]) -> list[ModelSnapshot]:
     return [model for model in models_up(servers) if model.state is ModelState.LOADED]
 
 
-def busy(model: ModelSnapshot) -> int:
-    """Slots that work; where `/slots` is off, requests that the server works on."""
-    if model.slots:
-        return sum(slot.processing for slot in model.slots)
-    return model.requests_processing or 0
-
-
-def count(model: ModelSnapshot) -> int:
-    """Slots that there are; 0 where that is not known."""
-    return len(model.slots) or model.total_slots or 0
-
-
 def context_used(model: ModelSnapshot) -> int:
     """Tokens in the slots that work, as far as the build tells. What idle slots hold is a cache."""
     return sum(slot.context_used or 0 for slot in model.slots if slot.processing)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any, TypeVar, cast
 
-from exporter.api.documents import percent, utc
+from exporter.api.documents import percent
 from exporter.api.system_metrics.documents import (
     Data,
     EnvelopedMetrics,
@@ -19,7 +19,8 @@ from exporter.api.system_metrics.documents import (
 from exporter.api.views import Views
 from exporter.live.totals import Sums
 from exporter.system.availability import count_models
-from exporter.system.snapshot import FileSystem, GpuSnapshot, HostSnapshot, Snapshot
+from exporter.system.snapshot import FileSystem, GpuSnapshot, HostSnapshot, Snapshot, gpu_memory_bytes
+from exporter.utc import utc
 
 Number = TypeVar("Number", int, float)
 
@@ -99,7 +100,7 @@ def gpu_figures(gpus: Sequence[GpuSnapshot]) -> dict[str, Any]:
     """All GPUs as one, by key. Each figure is taken over the GPUs that have it, and left out where none has."""
     figures = {
         "gpuUsage": _percent(_over(fmean, [gpu.utilization for gpu in gpus])),
-        "gpuMemoryUsage": _percent(gpu_memory_share(gpus)),
+        "gpuMemoryUsage": _percent(_share(*gpu_memory_bytes(gpus))),
         "gpuMemoryTotal": _over(sum, [gpu.memory_total_bytes for gpu in gpus]),
         "gpuMemoryUsed": _over(sum, [gpu.memory_used_bytes for gpu in gpus]),
         "gpuPowerUsage": _rounded(_over(sum, [gpu.power_watts for gpu in gpus])),
@@ -108,13 +109,6 @@ def gpu_figures(gpus: Sequence[GpuSnapshot]) -> dict[str, Any]:
         "gpuName": gpu_name(gpus),
     }
     return {key: figure for key, figure in figures.items() if figure is not None}
-
-
-def gpu_memory_share(gpus: Sequence[GpuSnapshot]) -> float | None:
-    """Used of the memory of those GPUs that tell both, 0 to 1."""
-    sizes = [(gpu.memory_used_bytes, gpu.memory_total_bytes) for gpu in gpus]
-    whole = [(used, total) for used, total in sizes if used is not None and total is not None]
-    return _share(sum(used for used, _ in whole), sum(total for _, total in whole))
 
 
 def gpu_name(gpus: Sequence[GpuSnapshot]) -> str | None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.api.documents import BodyTooLateError, BodyTooLongError, json_answer, read_body, utc
+from exporter.api.documents import json_answer, read_body
 from exporter.api.operation import Answer, Handler, Operation, Parameter
 from exporter.api.room import Room
 from exporter.api.system_metrics import examples
@@ -23,6 +23,7 @@ from exporter.api.system_metrics.documents import (
 )
 from exporter.api.system_metrics.figures import in_envelope, system_metrics
 from exporter.api.views import Views
+from exporter.utc import utc
 
 PATH = "/api/metrics"
 BODY_LIMIT_BYTES = 64 << 10
@@ -67,14 +68,6 @@ def room(views: Views, *, interval: Callable[[], float], set_interval: Callable[
     async def change(request: Request) -> Response:
         try:
             set_interval(read_interval(await read_body(request, BODY_LIMIT_BYTES)))
-        except BodyTooLongError:
-            return refuse(413, f"the body is longer than {BODY_LIMIT_BYTES} bytes")
-        except BodyTooLateError:
-            refusal = refuse(408, "the rest of the body did not come in time")
-            refusal.headers["connection"] = "close"
-            return refusal
-        except ClientDisconnect:
-            return refuse(400, "the client left before the end of the body")
         except ValueError as error:
             return refuse(400, str(error))
         answer: Interval = {"interval": interval(), "timestamp": utc(views.wall())}

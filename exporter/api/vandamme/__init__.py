@@ -130,7 +130,7 @@ def answer_totals(views: Views, names: Names, chosen: Filter, *, include_active:
     if not views.recording:
         return yaml_answer(report.write_disabled(totals.disabled(), wall))
     rows = gather(views.totals, views.active, names, views.only_model, include_active=include_active)
-    in_flight = sum(observation.inference for observation in views.active)
+    in_flight = sum(1 for _ in views.active.asking())
     response = yaml_answer(report.write_totals(totals.running_totals(rows, chosen, in_flight), chosen, wall))
     moment = datetime.fromtimestamp(wall, UTC).strftime("%Y%m%d-%H%M%S")
     response.headers["content-disposition"] = f"inline; filename=running-totals-{moment}.yaml"

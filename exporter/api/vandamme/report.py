@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from exporter.api.documents import utc
 from exporter.api.vandamme.documents import RunningTotals, RunningTotalsDisabled, RunningTotalsFailure
 from exporter.api.vandamme.rows import Filter
+from exporter.utc import utc
 
 _PLAIN = re.compile(r"[A-Za-z_]([\w./:+-]*\w)?", re.ASCII)
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))

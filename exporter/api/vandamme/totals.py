@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.api.documents import utc
 from exporter.api.vandamme.documents import (
     MESSAGE,
     SUGGESTION,
@@ -20,6 +19,7 @@ from exporter.api.vandamme.documents import (
 )
 from exporter.api.vandamme.rows import Filter, Row, Rows, Side
 from exporter.live.totals import Sums
+from exporter.utc import utc
 
 
 def disabled() -> RunningTotalsDisabled:

@@ -83,8 +83,6 @@ class Desk:
         self,
         *,
         max_readers: int = 10,
-        index_bytes: int = 0,
-        redis_bytes: int = 0,
         keys: Sequence[str] = (),
         origins: Sequence[str] = ("*",),
         **views: Any,
@@ -97,13 +95,7 @@ class Desk:
         self.active = ActiveRequests()
         fields: dict[str, Any] = {"snapshot": lambda: self.snapshot, "availability": self.availability}
         self.views = make_views(self.live, self.clock, **{"active": self.active, **fields, **views})
-        self.room: Room = synapse.room(
-            self.views,
-            intake=self.intake,
-            max_readers=max_readers,
-            index_bytes=lambda: index_bytes,
-            redis_bytes=lambda: redis_bytes,
-        )
+        self.room: Room = synapse.room(self.views, intake=self.intake, max_readers=max_readers)
         self.app: Starlette = admin.application([self.room], KeyRing(keys), origins)
 
     def availability(self) -> Mapping[str, Availability]:

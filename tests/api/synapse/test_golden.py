@@ -14,7 +14,7 @@ from exporter.api.documents import encode
 from exporter.api.synapse.present import Present
 from exporter.record import Complexity, Outcome
 from exporter.system.availability import Availability
-from exporter.system.snapshot import DiskIO, GpuSnapshot, NetworkIO, Snapshot
+from exporter.system.snapshot import DiskIO, GpuSnapshot, IndexSnapshot, NetworkIO, RedisSnapshot, Snapshot
 from tests.api.synapse.desk import GIB, GOLDEN, MIB, Desk, decision, model, request, seen, server, slot
 from tests.api.synapse.strict import CHECKS, check_update, read
 from tests.telemetry.examples import HOST
@@ -51,6 +51,8 @@ def machine() -> Snapshot:
         server("Q3", model(requests_processing=1)),
         host=host,
         gpus=(gpu, replace(gpu, id="1", memory_used_bytes=int(4.5 * GIB))),
+        index=IndexSnapshot(524_288_000),
+        redis=RedisSnapshot(104_857_600),
     )
 
 
@@ -81,7 +83,7 @@ def queried(desk: Desk) -> None:
 
 
 async def test_resources() -> None:
-    desk = Desk(snapshot=machine(), index_bytes=524_288_000, redis_bytes=104_857_600, connections=lambda: 5)
+    desk = Desk(snapshot=machine(), connections=lambda: 5)
     document, wanted = await desk.read("resources"), example("resources")
     assert document == wanted
     assert form(document) == form(wanted)
@@ -141,10 +143,10 @@ async def test_tiers() -> None:
 
 
 async def test_update() -> None:
-    desk = Desk(snapshot=machine(), index_bytes=524_288_000, redis_bytes=104_857_600, connections=lambda: 5)
+    desk = Desk(snapshot=machine(), connections=lambda: 5)
     routed(desk)
     queried(desk)
-    document = read(encode(Present(desk.views, lambda: 524_288_000, lambda: 104_857_600).update()))
+    document = read(encode(Present(desk.views).update()))
     assert form(document) == form(example("update"))
     assert document["type"] == "metrics_update"
     check_update(document)

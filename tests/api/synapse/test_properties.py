@@ -19,6 +19,7 @@ from exporter.system.snapshot import (
     DiskIO,
     GpuSnapshot,
     HostSnapshot,
+    IndexSnapshot,
     LlamaServerSnapshot,
     ModelSnapshot,
     ModelState,
@@ -110,8 +111,8 @@ def served(draw: st.DrawFn) -> Any:
     )
 
 
-def check_everything(desk: Desk, index_bytes: int = 0) -> None:
-    present = Present(desk.views, lambda: index_bytes, lambda: 0)
+def check_everything(desk: Desk) -> None:
+    present = Present(desk.views)
     makers: dict[str, Any] = {
         "queries": present.queries,
         "tiers": present.tiers,
@@ -145,7 +146,7 @@ def test_whatever_there_is(
     sampled: bool,
 ) -> None:
     desk = Desk(
-        snapshot=snapshot,
+        snapshot=replace(snapshot, index=IndexSnapshot(figures[0])),
         availability=lambda: known,
         connections=lambda: figures[1],
         servers_sampled=sampled,
@@ -156,7 +157,7 @@ def test_whatever_there_is(
         desk.clock.now += pauses[number] if number < len(pauses) else 0
     for upstream, record in zip(UPSTREAMS, records, strict=False):
         desk.begin(upstream, record.served_model, record.tier)
-    check_everything(desk, figures[0])
+    check_everything(desk)
 
 
 ANYTHING = st.none() | st.booleans() | ANY_NUMBER | st.text(max_size=70)
