@@ -78,11 +78,11 @@ async def test_silence_means_little_while_it_works_for_us(
 async def test_a_busy_server_keeps_its_models(
     server: ScriptedServer, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.system.health_check.HEALTH_SECONDS", 0.05)
     now = asyncio.get_running_loop().time
     collector = LlamaServerCollector("box", lambda _: "Q4", server.url, client, clock=now, last_activity=now)
     server.replies = {"/health": READY, "/v1/models": json_reply({"data": [{"id": "tiny"}]})}
     before = await collector.collect()
+    monkeypatch.setattr("exporter.system.health_check.HEALTH_SECONDS", 0.05)
     server.replies["/health"] = Reply(after=asyncio.Event())
     busy = await collector.collect()
     assert (busy.state, busy.up, busy.error) == (ServerState.BUSY, True, "timed out")
