@@ -1,18 +1,32 @@
-FROM python:3.12-slim AS build
+# The sidecar as an image: docker build -t llama-exporter:0.1.0 . (docs/deploy.md)
+FROM python:3.12.14-slim-bookworm AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+# What changes seldom comes first: as long as these two files stay, the layer with the dependencies does.
+COPY pyproject.toml constraints.txt ./
+RUN python -m venv --without-pip /opt/llama-exporter \
+ && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+print(*project['dependencies'], *project['optional-dependencies']['redis'], sep='\n')" > requirements.txt \
+ && pip --python /opt/llama-exporter/bin/python install --no-cache-dir --constraint constraints.txt \
+        --requirement requirements.txt
+COPY README.md LICENSE ./
 COPY exporter ./exporter
-RUN python -m venv /opt/llama-exporter \
- && /opt/llama-exporter/bin/pip install --no-cache-dir --constraint constraints.txt '.[redis]'
+RUN pip --python /opt/llama-exporter/bin/python install --no-cache-dir --no-deps .
 
-FROM python:3.12-slim
+# What runs holds the interpreter, the virtual environment without pip, and the health check. It writes nothing:
+# `docker run --read-only` works.
+FROM python:3.12.14-slim-bookworm
+LABEL org.opencontainers.image.title="llama-exporter" \
+      org.opencontainers.image.description="A transparent sidecar for llama-server that measures it for Prometheus" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/llama-exporter /opt/llama-exporter
+COPY deploy/docker/healthcheck.py /opt/llama-exporter/healthcheck.py
 ENV PATH=/opt/llama-exporter/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     LLAMA_EXPORTER_PROXY__LISTEN=0.0.0.0:8001 \
     LLAMA_EXPORTER_ADMIN__LISTEN=0.0.0.0:9464
 USER 65532:65532
 EXPOSE 8001 9464
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9464/-/healthy', timeout=2)"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=15s CMD ["python", "-IS", "/opt/llama-exporter/healthcheck.py"]
 ENTRYPOINT ["llama-exporter"]
 CMD ["serve"]

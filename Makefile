@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check bench docs format debian clean
+.PHONY: help demo test check bench docs dashboards format debian clean
 
 help:
 	@echo "make demo    run three real llama.cpp engines with tiny models behind the sidecar, with traffic, until Ctrl-C"
@@ -16,6 +16,7 @@ help:
 	@echo "make check   formatting, lint, types, import rules, generated docs"
 	@echo "make bench   CPU and latency per request and per chunk, side by side with nginx"
 	@echo "make docs    write the generated pages of docs/ anew"
+	@echo "make dashboards  write the Grafana dashboards anew, from dashboards/generator"
 	@echo "make viewer  fetch Swagger UI, which shows the API at /api/docs, anew (npm)"
 
 $(READY): pyproject.toml constraints.txt
@@ -40,6 +41,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m dashboards.generator --check
 	$(BIN)/python -m pytest -q tests/docs
 
 bench: $(READY)
@@ -48,6 +50,9 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+
+dashboards: $(READY)
+	$(BIN)/python -m dashboards.generator
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -51,7 +51,7 @@ from exporter.system.upstream_log import UpstreamLog
 from exporter.tasks import Supervisor
 from exporter.telemetry.buckets import Buckets
 from exporter.telemetry.exposition import Exposition
-from exporter.telemetry.guard import ERROR_TYPE, FINISH_REASON, MODEL, Guard
+from exporter.telemetry.guard import ERROR_TYPE, FINISH_REASON, MODEL, ORIGIN, Guard
 from exporter.telemetry.lag import EventLoopLag
 from exporter.telemetry.prometheus import RequestMetrics
 from exporter.telemetry.snapshot import SnapshotFamilies
@@ -102,6 +102,7 @@ class _Sidecar:
         buckets = Buckets(**settings.metrics.buckets.model_dump(exclude_none=True))
         limits = {
             MODEL: settings.metrics.max_models,
+            ORIGIN: settings.metrics.max_origins,
             FINISH_REASON: settings.metrics.max_label_values,
             ERROR_TYPE: settings.metrics.max_label_values,
         }
@@ -189,7 +190,7 @@ class _Sidecar:
             decisions=self.live.decisions,
             availability=self.availability,
             only_model=self.only_model,
-            connections=self.open_connections,
+            connections=lambda: sum(self.open_connections().values()),
         )
 
     def collectors(self) -> Iterator[BlockingCollector | AsyncCollector]:
@@ -237,6 +238,7 @@ class _Sidecar:
         return Sources(
             snapshot=lambda: self.sampler.latest,
             in_flight=self.in_flight,
+            open_connections=self.open_connections,
             configured_models=self.configured_models,
             out_of_rotation=self.fleet.out_of_rotation,
             recorded_availability=self.live.recorded_availability.tiers,
@@ -316,10 +318,10 @@ class _Sidecar:
             self.live.recorded_availability.tiers(),
         )
 
-    def open_connections(self) -> int:
+    def open_connections(self) -> dict[str, int]:
         """Client connections to the proxy, and live streams of the admin listener."""
-        proxied = self.connections.on(self.proxy_port)
-        return proxied + sum(room.readers() for room in self.rooms)
+        streams = sum(room.readers() for room in self.rooms)
+        return {"proxy": self.connections.on(self.proxy_port), "admin": streams}
 
     def last_request_at(self, upstream: str) -> float | None:
         """Monotonic time at which an upstream last worked for a client."""

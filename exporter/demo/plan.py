@@ -20,7 +20,8 @@ from exporter.demo.model import WORDS
 MODEL = "tiny"
 AUTO = "auto"
 """The model name that leaves the choice to the sidecar; an engine alone takes any name."""
-ORIGINS = ("https://chat.example", "https://ide.example", "https://batch.example", None)
+ORIGINS = {"https://chat.example": 6, "https://ide.example": 3, None: 2, "https://batch.example": 1}
+"""Where requests come from, and how often."""
 OVERLONG_TOKENS = 3000
 """More than the context of a slot (2048 unless the engine is told otherwise)."""
 CONVERSATION_TURNS = 5
@@ -93,6 +94,10 @@ def _user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
+def _origin(rng: random.Random) -> str | None:
+    return rng.choices([*ORIGINS], [*ORIGINS.values()])[0]
+
+
 def _post(rng: random.Random, kind: Kind, path: str, body: dict[str, Any], *, status: int | None = 200) -> Exchange:
     return Exchange(
         kind=kind,
@@ -101,7 +106,7 @@ def _post(rng: random.Random, kind: Kind, path: str, body: dict[str, Any], *, st
         body=json.dumps(body, separators=(",", ":")).encode(),
         stream=bool(body.get("stream")),
         expected_status=status,
-        origin=rng.choice(ORIGINS),
+        origin=_origin(rng),
     )
 
 
@@ -163,7 +168,7 @@ def _tokenize(rng: random.Random, kind: Kind) -> Exchange:
 
 
 def _models(rng: random.Random, kind: Kind) -> Exchange:
-    return Exchange(kind, "GET", "/v1/models", None, stream=False, expected_status=200, origin=rng.choice(ORIGINS))
+    return Exchange(kind, "GET", "/v1/models", None, stream=False, expected_status=200, origin=_origin(rng))
 
 
 def _leave_early(rng: random.Random, kind: Kind) -> Exchange:

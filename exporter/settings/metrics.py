@@ -48,6 +48,13 @@ class MetricsSettings(Section):
         le=100_000,
         description="Distinct model names, beside those that an upstream serves, before `other`.",
     )
+    max_origins: int = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description="Distinct applications that requests come from (`Origin`, `proxy.client_name_header`), before "
+        "`other`.",
+    )
     max_label_values: int = Field(
         default=50, ge=1, le=10_000, description="The same for finish reasons and error types."
     )

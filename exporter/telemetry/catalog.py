@@ -168,7 +168,7 @@ CACHED_TOKENS = Metric(
 DRAFT_TOKENS = Metric(
     "llm_draft_tokens",
     Kind.COUNTER,
-    "Tokens drafted by speculative decoding.",
+    "Tokens drafted by speculative decoding, where the server gave timings.",
     Feed.INFERENCE,
     unit="tokens",
     labels=R,
@@ -176,7 +176,7 @@ DRAFT_TOKENS = Metric(
 DRAFT_TOKENS_ACCEPTED = Metric(
     "llm_draft_tokens_accepted",
     Kind.COUNTER,
-    "Drafted tokens that the model accepted.",
+    "Drafted tokens that the model accepted, where the server gave timings.",
     Feed.INFERENCE,
     unit="tokens",
     labels=R,
@@ -188,6 +188,14 @@ REQUESTS = Metric(
     Feed.RECORD,
     unit="requests",
     labels=(*R, "stream", "outcome", "http_response_status_code"),
+)
+ORIGIN_REQUESTS = Metric(
+    "llm_origin_requests",
+    Kind.COUNTER,
+    "Finished requests of every kind, by the application that they came from.",
+    Feed.RECORD,
+    unit="requests",
+    labels=("origin",),
 )
 FINISH_REASONS = Metric(
     "llm_request_finish_reasons",
@@ -629,6 +637,14 @@ SIDECAR_BUILD = Metric(
     "Version of the sidecar and of the Python that runs it.",
     Feed.SELF,
     labels=("version", "python_version"),
+)
+SIDECAR_OPEN_CONNECTIONS = Metric(
+    "llm_sidecar_open_connections",
+    Kind.GAUGE,
+    "Clients that are connected: to the proxy, busy or not; to the admin listener, by its live streams.",
+    Feed.LIVE,
+    unit="connections",
+    labels=("listener",),
 )
 SIDECAR_SINK_ERRORS = Metric(
     "llm_sidecar_sink_errors",

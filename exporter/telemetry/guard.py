@@ -1,7 +1,7 @@
 """The cardinality guard: label values that a client can choose, made safe and kept few.
 
-`prometheus.RequestMetrics` passes every model name, finish reason and error type through it, because each new value of
-a label is a new time series for ever.
+`prometheus.RequestMetrics` passes every model name, origin, finish reason and error type through it, because each new
+value of a label is a new time series for ever.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ OTHER = "other"
 UNKNOWN = "unknown"
 
 MODEL = "gen_ai_request_model"
+ORIGIN = "origin"
 FINISH_REASON = "finish_reason"
 ERROR_TYPE = "error_type"
-LIMITS: Mapping[str, int] = MappingProxyType({MODEL: 100, FINISH_REASON: 50, ERROR_TYPE: 50})
+LIMITS: Mapping[str, int] = MappingProxyType({MODEL: 100, ORIGIN: 50, FINISH_REASON: 50, ERROR_TYPE: 50})
 """How many values that nobody vouches for are admitted, by label."""
 
 # Control characters and line separators break what reads an exposition line by line; lone surrogates cannot be encoded.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# An origin has no user and no password (RFC 6454, 6.2); but a client can be told a URL that has, and use it as one.
+_CREDENTIALS = re.compile("(?<=://)[^/?#]*@")
 
 
 def clean(value: str, limit_characters: int = LABEL_LIMIT_CHARACTERS) -> str:
@@ -72,11 +75,20 @@ class Guard:
 
         Only a request that `worked` makes room for a new name: whoever sends nonsense must not use the room up.
         """
-        name = requested or answered
+        return self._name(MODEL, requested or answered, makes_room=worked)
+
+    def origin(self, sent: str | None, *, let_in: bool = True) -> str:
+        """The origin label of a request: what it says of where it comes from, without credentials; else `unknown`.
+
+        Only a request that was `let_in` makes room for a new one.
+        """
+        return self._name(ORIGIN, sent and _CREDENTIALS.sub("", sent), makes_room=let_in)
+
+    def _name(self, label: str, name: str | None, *, makes_room: bool) -> str:
         if not name:
             return UNKNOWN
-        if worked or self._is_served(MODEL, name) or clean(name) in self._admitted[MODEL]:
-            return self.admit(MODEL, name)
+        if makes_room or self._is_served(label, name) or clean(name) in self._admitted[label]:
+            return self.admit(label, name)
         return OTHER
 
     def _is_served(self, label: str, value: str) -> bool:

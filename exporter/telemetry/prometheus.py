@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from exporter.record import Attempt, Decision, GapHistogram, RequestRecord
+from exporter.record import Attempt, Decision, GapHistogram, Outcome, RequestRecord
 from exporter.system.snapshot import HealthSnapshot, LlamaServerSnapshot
 from exporter.telemetry import catalog
 from exporter.telemetry.buckets import Bounds, Buckets
@@ -83,6 +83,7 @@ class RequestMetrics:
         self._tokens = histogram(catalog.TOKEN_USAGE)
         self._health = histogram(catalog.UPSTREAM_HEALTH_CHECK)
         self._requests = Counter(catalog.REQUESTS, wall_clock)
+        self._origins = Counter(catalog.ORIGIN_REQUESTS, wall_clock)
         self._finish_reasons = Counter(catalog.FINISH_REASONS, wall_clock)
         self._attempts = Counter(catalog.UPSTREAM_ATTEMPTS, wall_clock)
         self._histograms = [histogram(metric) for metric, _ in _HISTOGRAMS]
@@ -90,18 +91,20 @@ class RequestMetrics:
         self._routing = DecisionMetrics(guard.overflow, bounds, tiers, wall_clock)
         self._fields = self._build_fields()
         self._bundles: dict[_Labels, _Bundle] = {}
+        self._by_origin: dict[str | None, CounterSeries] = {}
 
     def families(self) -> tuple[Counter | Histogram, ...]:
         """Every family, in the order of the catalogue."""
         every: list[Counter | Histogram] = [*self._histograms, *self._counters, self._guard.overflow]
         every += self._duration, self._gaps, self._tokens, self._health
-        every += self._requests, self._finish_reasons, self._attempts, *self._routing.families()
+        every += self._requests, self._origins, self._finish_reasons, self._attempts, *self._routing.families()
         return tuple(sorted(every, key=lambda family: catalog.CATALOGUE.index(family.metric)))
 
     def record(self, record: RequestRecord) -> None:
         """Count one finished request."""
         bundle = self._bundle(record)
         self._count_request(bundle, record)
+        self._count_origin(record)
         for attempt in record.attempts:
             self._count_attempt(attempt)
         if record.decision is not None:
@@ -152,6 +155,21 @@ class RequestMetrics:
             labels = (*bundle.labels, stream, record.outcome, "" if status is None else str(status))
             series = bundle.requests[key] = self._requests.series(labels)
         series.inc()
+
+    def _count_origin(self, record: RequestRecord) -> None:
+        series = self._by_origin.get(record.origin)
+        if series is None:
+            series = self._open_origin(record)
+        series.inc()
+
+    def _open_origin(self, record: RequestRecord) -> CounterSeries:
+        """Kept are the series of those shown as they are: of others there is no end, and some count as an overflow."""
+        sent = record.origin
+        label = self._guard.origin(sent, let_in=record.outcome is not Outcome.REJECTED)
+        series = self._origins.series((label,))
+        if sent is None or label == sent:
+            self._by_origin[sent] = series
+        return series
 
     def _count_attempt(self, attempt: Attempt) -> None:
         self._attempts.series((attempt.upstream, attempt.result)).inc()

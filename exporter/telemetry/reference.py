@@ -30,9 +30,9 @@ so scraping often is cheap.
 _LABELS = """\
 ## Labels
 
-Labels that a client can choose (model, finish reason, error type) are kept few. A model that an upstream serves is
-always shown; of other values the first 100 models, 50 finish reasons and 50 error types are. What comes later is shown
-as `other` and counted by `llm_sidecar_label_overflow_total`. Values are cut to 128 characters.
+Labels that a client can choose (model, origin, finish reason, error type) are kept few. A model that an upstream
+serves is always shown; of other values the first 100 models, 50 origins, 50 finish reasons and 50 error types are. What
+comes later is shown as `other` and counted by `llm_sidecar_label_overflow_total`. Values are cut to 128 characters.
 
 Queries that applications record (docs/client.md) are counted beside proxied requests, with the label values given
 below.
@@ -53,6 +53,9 @@ _MEANINGS = {
     "gen_ai_token_type": "`input` (tokens from the prompt cache included), `output`",
     "error_type": "Why a request failed: the server's own word, else `http_<status>` or the sidecar's; "
     "`recorded` for recorded queries; empty when it did not fail",
+    "origin": "What the client says of where a request comes from: its `Origin` header, else the one that "
+    "`proxy.client_name_header` names; a password in it is left out; `unknown` when there is neither, and for recorded "
+    "queries; `other` also for new origins of requests that were refused",
     "outcome": "`completed`, `upstream_error`, `stream_error`, `client_gone`, `timeout`, `rejected`",
     "stream": "`true`, `false`",
     "http_response_status_code": "Status that the client was sent; empty when it left before that",
@@ -65,6 +68,7 @@ _MEANINGS = {
     "state": "Of a slot: `idle`, `processing`; of a model: `unloaded`, `loading`, `loaded`, `sleeping`, `downloading`, "
     "`failed`",
     "slot": "Number of the slot",
+    "listener": "`proxy`, `admin`",
     "hw_id": "G. UUID (NVIDIA) or PCI address (AMD)",
     "hw_name": "G. Name of the product",
     "hw_vendor": "G. `nvidia`, `amd`",

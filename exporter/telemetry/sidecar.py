@@ -1,4 +1,4 @@
-"""Families about the sidecar itself: its version, what failed, and how its collectors fare.
+"""Families about the sidecar itself: its version, who is connected, what failed, and how its collectors fare.
 
 `snapshot` calls it at each scrape.
 """
@@ -17,6 +17,7 @@ from exporter.telemetry.sources import Sources
 def sidecar_families(sources: Sources, collectors: Collection[CollectorStatus]) -> Iterator[Sampled]:
     """Everything about ourselves that no instrument holds."""
     yield Sampled(catalog.SIDECAR_BUILD, [((sources.version, sources.python_version), 1)])
+    yield _counts(catalog.SIDECAR_OPEN_CONNECTIONS, sources.open_connections())
     yield _counts(catalog.SIDECAR_SINK_ERRORS, sources.sink_errors)
     yield _counts(catalog.SIDECAR_PARSE_ERRORS, sources.parse_errors)
     yield _counts(catalog.SIDECAR_TASK_RESTARTS, sources.task_restarts)

@@ -22,6 +22,8 @@ class Sources:
     """The newest samples."""
     in_flight: Callable[[], Iterable[tuple[str, str | None, int]]]
     """Requests being served now, as (tier, upstream, count); the upstream is None before one was chosen."""
+    open_connections: Callable[[], Mapping[str, int]]
+    """Clients that are connected, by listener."""
     configured_models: Callable[[], Mapping[str, int]]
     """Configured models by tier."""
     out_of_rotation: Callable[[], Container[str]]

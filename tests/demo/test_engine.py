@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.demo.engine import Engine, EngineOptions, from_arguments, to_arguments
+from exporter.demo.engine import ACCEPTANCE, Engine, EngineOptions, from_arguments, to_arguments
 from exporter.errors import StartupError
 
 
@@ -84,6 +84,27 @@ def test_reranking_works_with_the_option_and_only_then(engine: Engine, start_eng
     assert sorted(result["index"] for result in document["results"]) == [0, 1, 2]
 
 
+def test_drafts_are_made_with_a_draft_model_and_some_are_accepted(
+    start_engine: Callable[..., Engine], tiny_model: Path
+) -> None:
+    body = {"prompt": "the server", "n_predict": 200, "ignore_eos": True}
+    assert "draft_n" not in post(start_engine(), "/completion", body).json()["timings"]
+    timings = post(start_engine(draft=tiny_model), "/completion", body).json()["timings"]
+    assert timings["predicted_n"] == 200
+    expected = sum(ACCEPTANCE) / len(ACCEPTANCE)
+    assert abs(timings["draft_n_accepted"] / timings["draft_n"] - expected) < 0.2
+
+
+def test_an_engine_with_drafts_can_do_what_others_can(start_engine: Callable[..., Engine], tiny_model: Path) -> None:
+    body = {"prompt": "the server", "n_predict": 30, "ignore_eos": True, "seed": 7}
+    engine = start_engine(draft=tiny_model, embedding=True)
+    first, again = (post(engine, "/completion", body).json() for _ in range(2))
+    assert first["content"] == again["content"]
+    assert first["tokens_predicted"] == 30
+    document = post(engine, "/v1/embeddings", {"model": "tiny", "input": ["hello server", "hi"]}).json()
+    assert [len(item["embedding"]) for item in document["data"]] == [64, 64]
+
+
 def test_context_size_is_that_of_a_slot(start_engine: Callable[..., Engine]) -> None:
     engine = start_engine(parallel=2, context_size=512)
     assert [slot["n_ctx"] for slot in get(engine, "/slots").json()] == [512, 512]
@@ -153,6 +174,7 @@ def test_url_is_not_guessed_before_the_start(tmp_path: Path) -> None:
         EngineOptions(model=Path("/m.gguf")),
         EngineOptions(
             model=Path("/a b.gguf"),
+            draft=Path("/c d.gguf"),
             host="127.0.0.2",
             port=8080,
             parallel=1,

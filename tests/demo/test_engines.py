@@ -128,3 +128,21 @@ def test_models_grow_with_their_tier_and_are_kept(tmp_path: Path) -> None:
     sizes = (Size("Q2", 1, 32), Size("Q4", 2, 32))
     assert engines_of(sizes, tmp_path, parallel=3).models == {"Q2": "tiny-q2", "Q4": "tiny-q4"}
     assert len(list(tmp_path.iterdir())) == 2
+
+
+async def test_the_cheapest_drafts_for_the_most_capable_only(tiny_model: Path, tmp_path: Path) -> None:
+    sizes = (Size("Q2", 1, 32), Size("Q3", 1, 64), Size("Q4", 2, 64))
+    body = {"prompt": "the server", "n_predict": 40, "ignore_eos": True}
+    drafted = {}
+    async with engines_of(sizes, tmp_path, parallel=1) as engines:
+        for tier, url in engines.urls.items():
+            answer = httpx.post(f"{url}/completion", json=body, timeout=30, trust_env=False).json()
+            drafted[tier] = "draft_n" in answer["timings"]
+    assert drafted == {"Q2": False, "Q3": False, "Q4": True}
+
+
+async def test_an_engine_alone_has_nobody_to_draft_for_it(tiny_model: Path, tmp_path: Path) -> None:
+    async with engines_of((Size("Q4", 1, 32),), tmp_path, parallel=1) as engines:
+        (url,) = engines.urls.values()
+        answer = httpx.post(f"{url}/completion", json={"prompt": "a", "n_predict": 9}, timeout=30, trust_env=False)
+        assert "draft_n" not in answer.json()["timings"]

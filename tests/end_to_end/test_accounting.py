@@ -1,24 +1,38 @@
-"""What the sidecar counts is what llama-server counts, to the token; and every request is one record."""
+"""What the sidecar counts is what llama-server counts, to the token, with and without speculative decoding; and every
+request is one record.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 
 import httpx
 import pytest
 
 from exporter.demo.engine import Engine
+from exporter.demo.model import cached_model
 from exporter.demo.traffic import COUNTABLE_KINDS, ClientView, Kind, Result, plan, play_all
 from tests.end_to_end.sidecar import Metrics, Sidecar
 
 USERS = 6
+TIMED_KINDS = COUNTABLE_KINDS - {Kind.MESSAGES, Kind.RESPONSES}
+"""Of these llama-server also tells the drafts."""
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "drafts"])
+def drafts(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
 @pytest.fixture(scope="module")
-def own_engine(start_engine: Callable[..., Engine]) -> Engine:
+def own_engine(start_engine: Callable[..., Engine], drafts: bool, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """An engine that only this module's sidecar talks to, so that its counters tell of our requests alone."""
-    return start_engine(alias="accounted")
+    if not drafts:
+        return start_engine(alias="accounted")
+    draft = cached_model(tmp_path_factory.mktemp("draft"), layers=1, embedding=32)
+    return start_engine(alias="accounted", draft=draft)
 
 
 @pytest.fixture
@@ -32,6 +46,13 @@ def engine_tokens(engine: Engine) -> tuple[float, float]:
     metrics = Metrics(httpx.get(f"{engine.url}/metrics").text)
     prompt = metrics.sum("llamacpp:prompt_tokens_total") + metrics.sum("llamacpp:prompt_tokens_cached_total")
     return prompt, metrics.sum("llamacpp:tokens_predicted_total")
+
+
+def engine_drafts(engine: Engine) -> tuple[float, float]:
+    """Drafted tokens, and those of them that were accepted, as the engine counts them."""
+    metrics = Metrics(httpx.get(f"{engine.url}/metrics").text)
+    drafted = metrics.sum("llamacpp:spec_decode_num_draft_tokens_total")
+    return drafted, metrics.sum("llamacpp:spec_decode_num_accepted_tokens_total")
 
 
 def our_tokens(metrics: Metrics) -> tuple[float, float]:
@@ -49,9 +70,9 @@ def played(sidecar: Sidecar, count: int) -> Metrics:
     return sidecar.metrics()
 
 
-def test_tokens_equal_the_servers_own(sidecar: Sidecar, own_engine: Engine) -> None:
+def test_tokens_equal_the_servers_own(sidecar: Sidecar, own_engine: Engine, drafts: bool) -> None:
     before = engine_tokens(own_engine)
-    views = play(sidecar, COUNTABLE_KINDS, 300)
+    views = play(sidecar, COUNTABLE_KINDS, 120 if drafts else 300)
     assert not [view for view in views if view.result is Result.BROKEN]
     after = engine_tokens(own_engine)
     metrics = played(sidecar, len(views))
@@ -60,6 +81,16 @@ def test_tokens_equal_the_servers_own(sidecar: Sidecar, own_engine: Engine) -> N
     assert metrics.sum("llm_requests_total") == len(views)
     assert metrics.sum("llm_sidecar_parse_errors_total") == 0
     assert metrics.sum("llm_sidecar_sink_errors_total") == 0
+
+
+def test_drafts_equal_the_servers_own(sidecar: Sidecar, own_engine: Engine, drafts: bool) -> None:
+    before = engine_drafts(own_engine)
+    views = play(sidecar, TIMED_KINDS, 80)
+    after = engine_drafts(own_engine)
+    metrics = played(sidecar, len(views))
+    ours = metrics.sum("llm_draft_tokens_total"), metrics.sum("llm_draft_tokens_accepted_total")
+    assert ours == (after[0] - before[0], after[1] - before[1])
+    assert (ours[0] > ours[1] > 0) if drafts else (ours == (0, 0))
 
 
 def test_tokens_of_messages_streams(sidecar: Sidecar, own_engine: Engine) -> None:
@@ -90,3 +121,25 @@ def test_every_request_is_one_record(sidecar: Sidecar) -> None:
     refused = sum(view.result is Result.REFUSED for view in views)
     assert metrics.sum("llm_requests_total", outcome="upstream_error") == refused > 0
     assert metrics.sum("llm_requests_in_flight") == 0
+    sent = Counter(exchange.origin or "unknown" for exchange in plan(7, len(views), frozenset(Kind)))
+    origins = {s.labels["origin"]: s.value for s in metrics.samples if s.name == "llm_origin_requests_total"}
+    assert origins == sent
+
+
+def test_connections_count_while_they_are_open(sidecar: Sidecar) -> None:
+    def connected(proxy: int, admin: int) -> bool:
+        metrics = sidecar.metrics()
+        name = "llm_sidecar_open_connections"
+        return (metrics.sum(name, listener="proxy"), metrics.sum(name, listener="admin")) == (proxy, admin)
+
+    assert connected(0, 0)
+    with httpx.Client(base_url=sidecar.proxy) as one, httpx.Client(base_url=sidecar.proxy) as other:
+        for client in (one, other):
+            client.get("/v1/models").raise_for_status()
+        assert connected(2, 0)
+        with httpx.stream("GET", f"{sidecar.admin}/metrics/active-requests/stream") as stream:
+            events = stream.iter_raw()
+            next(events)
+            assert connected(2, 1)
+        sidecar.wait_until(lambda: connected(2, 0))
+    sidecar.wait_until(lambda: connected(0, 0))

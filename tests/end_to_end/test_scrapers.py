@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from exporter.demo.engine import Engine
 from exporter.demo.traffic import STEADY_KINDS, plan, play_all
+from tests.end_to_end.prometheus import program, query, running, value, wait_until
 from tests.end_to_end.sidecar import Sidecar
 
 CONFIG = """\
@@ -24,13 +21,6 @@ scrape_configs:
   - job_name: llama
     static_configs: [{{targets: ["{target}"]}}]
 """
-
-
-def program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"needs {name} (Debian package {'prometheus' if name == 'promtool' else name})")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -42,44 +32,6 @@ def busy_sidecar(start_engine: Callable[..., Engine]) -> Iterator[Sidecar]:
         sidecar.wait_until(lambda: sidecar.metrics().sum("llm_requests_total") >= 40)
         sidecar.wait_until(lambda: "llamacpp:tokens_predicted_total" in sidecar.metrics().names())
         yield sidecar
-
-
-@contextmanager
-def running(command: list[str], log: Path, url: str) -> Iterator[None]:
-    """A server in the background, from when it answers until the block ends."""
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        try:
-            wait_until(lambda: answers(url), lambda: log.read_text()[-2000:])
-            yield
-        finally:
-            process.terminate()
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=1).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_until(condition: Callable[[], bool], explain: Callable[[], str], timeout_seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(explain())
-        time.sleep(0.1)
-
-
-def query(base: str, expression: str) -> list[Any]:
-    answer = httpx.get(f"{base}/api/v1/query", params={"query": expression}).json()
-    assert answer["status"] == "success", answer
-    result: list[Any] = answer["data"]["result"]
-    return result
-
-
-def value(base: str, expression: str) -> float | None:
-    result = query(base, expression)
-    return float(result[0]["value"][1]) if result else None
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from exporter.system.nvidia import error_word, throttle_reasons
+from tests.system.fake_nvml import compile_library
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -39,18 +39,11 @@ FIGURES = (
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    gcc = shutil.which("gcc")
-    if gcc is None:
-        pytest.skip("gcc is needed to build a fake libnvidia-ml.so.1")
     built: dict[tuple[str, ...], Path] = {}
 
     def compile_once(*defines: str) -> Path:
         if defines not in built:
-            folder = tmp_path_factory.mktemp("nvml")
-            library = folder / "libnvidia-ml.so.1"
-            options = ["-shared", "-fPIC", "-Wall", "-Werror", *(f"-D{name}" for name in defines)]
-            subprocess.run([gcc, *options, "-o", str(library), str(HERE / "fake_nvml.c")], check=True)
-            built[defines] = folder
+            built[defines] = compile_library(tmp_path_factory.mktemp("nvml"), *defines)
         return built[defines]
 
     return compile_once
@@ -123,6 +116,8 @@ def test_an_idle_gpu_is_not_throttled(build: Build) -> None:
 
 
 def test_a_machine_without_the_library_has_no_gpus_and_says_so_once(tmp_path: Path) -> None:
+    # Where this runs on a machine with a GPU, its library must not be found: the loader gives up at a broken one.
+    (tmp_path / "libnvidia-ml.so.1").write_text("not a library")
     results = sample(tmp_path, step(0), step(5), step(61))
     assert [(result["gpus"], result["error"], result["available"]) for result in results] == [([], None, False)] * 3
     assert results[-1]["log"] == ["INFO no NVIDIA driver here, so no NVIDIA GPUs"]
@@ -152,6 +147,26 @@ def test_figures_that_are_not_supported_are_unknown(build: Build) -> None:
     assert (first["id"], first["name"], first["error"]) == (FIRST, "NVIDIA H200", None)
     assert figures(first) == dict.fromkeys(FIGURES)
     assert all(value is not None for value in figures(second).values())
+
+
+def test_gpus_that_work_can_be_changed_while_they_are_read(build: Build, tmp_path: Path) -> None:
+    """Whoever looks at the GPUs of a running sidecar relies on it."""
+    (cool, hot) = (tmp_path / "cool", tmp_path / "hot")
+    cool.write_text("")
+    hot.write_text("TEMPERATURE0=96\nUTILIZATION0=100\nPOWER1=50000\n")
+    (first, second), (changed, other) = (
+        result["gpus"] for result in sample(build(), step(0, FILE=cool), step(5, FILE=hot))
+    )
+    assert all(value is not None for gpu in (first, second) for value in figures(gpu).values())
+    for gpu in (first, second):
+        assert 0 < gpu["utilization"] < 1
+        assert 0 < gpu["power_watts"] < gpu["power_limit_watts"]
+        assert 0 < gpu["memory_used_bytes"] < gpu["memory_total_bytes"]
+    assert (changed["temperature_celsius"], changed["utilization"], changed["power_watts"]) == (96, 1, 700)
+    assert changed["throttle_reasons"] == ["sw_thermal"]
+    assert other["power_watts"] == 50
+    assert changed["energy_joules"] > first["energy_joules"] > 0
+    assert other["energy_joules"] > second["energy_joules"] > 0
 
 
 def test_a_gpu_that_fails_at_every_figure_says_why(build: Build) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.telemetry.guard import ERROR_TYPE, FINISH_REASON, MODEL, Guard, clean
+from exporter.telemetry.guard import ERROR_TYPE, FINISH_REASON, MODEL, ORIGIN, Guard, clean
 from tests.telemetry.examples import record, request_metrics
 
 
@@ -108,6 +108,7 @@ def test_the_overflow_is_there_before_it_happens() -> None:
     """A counter that begins with its first event hides that event from `rate()`."""
     assert {series.labels: series.value for series in Guard().overflow.all()} == {
         (MODEL,): 0.0,
+        (ORIGIN,): 0.0,
         (FINISH_REASON,): 0.0,
         (ERROR_TYPE,): 0.0,
     }
@@ -122,3 +123,30 @@ def test_requests_that_did_not_work_take_no_room() -> None:
     assert guard.model("wanted", None, worked=False) == "wanted"
     assert guard.model("too much", None) == "other"
     assert overflow(guard) == {MODEL: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("sent", "label"),
+    [
+        ("https://chat.example", "https://chat.example"),
+        ("nightly batch", "nightly batch"),
+        ("null", "null"),
+        ("https://me:secret@chat.example:8443", "https://chat.example:8443"),
+        ("https://me:se@cret@chat.example/path@home", "https://chat.example/path@home"),
+        ("me@example.org", "me@example.org"),
+        ("a\nb", "a\ufffdb"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_the_origin_is_what_was_sent_but_for_passwords(sent: str | None, label: str) -> None:
+    assert Guard().origin(sent) == label
+
+
+def test_requests_that_were_not_let_in_take_no_room() -> None:
+    guard = Guard(limits={ORIGIN: 1})
+    assert [guard.origin(f"junk-{number}", let_in=False) for number in range(3)] == ["other"] * 3
+    assert guard.origin(None, let_in=False) == "unknown"
+    assert guard.origin("app") == guard.origin("app", let_in=False) == "app"
+    assert guard.origin("too much") == "other"
+    assert overflow(guard) == {ORIGIN: 1.0}

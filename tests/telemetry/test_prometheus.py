@@ -3,7 +3,7 @@ import pytest
 from exporter.record import GapHistogram, Outcome
 from exporter.telemetry import prometheus
 from exporter.telemetry.buckets import Buckets
-from exporter.telemetry.guard import Guard
+from exporter.telemetry.guard import LIMITS, Guard
 from exporter.telemetry.instruments import Counter, CounterSeries, Histogram, HistogramSeries
 from exporter.telemetry.prometheus import RequestMetrics, rebin
 from tests.telemetry.examples import BUCKETS, CHAT, DOWN, NOTHING_KNOWN, RECORDS, SINGLE, record, request_metrics
@@ -53,6 +53,7 @@ def test_a_full_record_feeds_everything() -> None:
     assert count(metrics, "llm_draft_tokens", R) == 8
     assert count(metrics, "llm_draft_tokens_accepted", R) == 5
     assert count(metrics, "llm_requests", (*R, "true", "completed", "200")) == 1
+    assert count(metrics, "llm_origin_requests", ("https://chat.example",)) == 1
     assert count(metrics, "llm_request_finish_reasons", (*R, "stop")) == 1
     assert count(metrics, "llm_upstream_attempts", ("gpu-0", "answered")) == 1
     assert count(metrics, "llm_routing_decisions", ("COMPLEX", "Q4", "false")) == 1
@@ -72,7 +73,12 @@ def test_what_is_unknown_opens_no_series() -> None:
     metrics = request_metrics()
     metrics.record(record(**NOTHING_KNOWN))
     opened = {family.metric.name for family in metrics.families() if family.all()} - {"llm_sidecar_label_overflow"}
-    assert opened == {"gen_ai_server_request_duration_seconds", "llm_requests", "llm_upstream_attempts"}
+    assert opened == {
+        "gen_ai_server_request_duration_seconds",
+        "llm_requests",
+        "llm_origin_requests",
+        "llm_upstream_attempts",
+    }
 
 
 def test_zero_is_known() -> None:
@@ -86,7 +92,7 @@ def test_other_requests_are_only_counted() -> None:
     metrics = request_metrics()
     metrics.record(record(inference=False, operation="tokenize", decision=None))
     opened = {family.metric.name for family in metrics.families() if family.all()} - {"llm_sidecar_label_overflow"}
-    assert opened == {"llm_requests", "llm_upstream_attempts"}
+    assert opened == {"llm_requests", "llm_origin_requests", "llm_upstream_attempts"}
 
 
 def test_failures_are_told_apart() -> None:
@@ -106,13 +112,47 @@ def test_failures_are_told_apart() -> None:
 
 
 def test_labels_that_clients_choose_are_guarded() -> None:
-    guard = Guard(limits={"gen_ai_request_model": 0, "finish_reason": 0, "error_type": 0})
+    guard = Guard(limits=dict.fromkeys(LIMITS, 0))
     metrics = request_metrics(guard)
     metrics.record(record(outcome=Outcome.UPSTREAM_ERROR, error_type="odd", finish_reasons=("a", "b")))
     other = (*R[:2], "other", *R[3:])
     assert count(metrics, "gen_ai_server_request_duration_seconds", (*other, "other")) == 1
     assert count(metrics, "llm_request_finish_reasons", (*other, "other")) == 2
+    assert count(metrics, "llm_origin_requests", ("other",)) == 1
     assert count(metrics, "llm_sidecar_label_overflow", ("finish_reason",)) == 2
+
+
+def test_requests_are_counted_by_their_origin() -> None:
+    guard = Guard(limits={**LIMITS, "origin": 2})
+    metrics = request_metrics(guard)
+    sent = ("app", None, "https://u:p@app", "app", "another", "x" * 300, None, "another", "app", "https://u:p@app")
+    for origin in sent:
+        metrics.record(record(origin=origin))
+    by_label = {
+        name: count(metrics, "llm_origin_requests", (name,)) for name in ("app", "https://app", "unknown", "other")
+    }
+    assert by_label == {"app": 3, "https://app": 2, "unknown": 2, "other": 3}
+    assert count(metrics, "llm_sidecar_label_overflow", ("origin",)) == 3
+    assert count(metrics, "llm_requests", (*R, "true", "completed", "200")) == len(sent)
+
+
+def test_a_refused_request_counts_for_a_known_origin_only() -> None:
+    metrics = request_metrics()
+    refused = {"outcome": Outcome.REJECTED, "error_type": "rejected", "status_code": 401}
+    for changes in ({**refused, "origin": "stranger"}, {"origin": "app"}, {**refused, "origin": "app"}):
+        metrics.record(record(**changes))
+    assert set(series(metrics, "llm_origin_requests")) == {("other",), ("app",)}
+    assert count(metrics, "llm_origin_requests", ("app",)) == 2
+    assert count(metrics, "llm_sidecar_label_overflow", ("origin",)) == 0
+
+
+def test_origins_without_end_are_not_kept() -> None:
+    metrics = request_metrics()
+    for number in range(500):
+        metrics.record(record(origin=f"app-{number}"))
+        metrics.record(record(origin="y" * 200 + str(number)))
+    assert len(series(metrics, "llm_origin_requests")) == 51
+    assert len(metrics._by_origin) <= 50
 
 
 def test_bounds_can_be_chosen() -> None:
@@ -168,7 +208,7 @@ def test_families_follow_the_catalogue() -> None:
     families = request_metrics().families()
     assert families[0].metric.name == "gen_ai_server_request_duration_seconds"
     assert all(isinstance(family, Counter | Histogram) for family in families)
-    assert len(families) == 20
+    assert len(families) == 21
 
 
 def test_tiers_and_bounds_of_routing_are_passed_on() -> None:

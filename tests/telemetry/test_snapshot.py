@@ -56,6 +56,7 @@ def test_nothing_sampled_yet_shows_ourselves_only() -> None:
         "llm_requests_in_flight",
         "llm_tier_models_configured",
         "llm_sidecar_build",
+        "llm_sidecar_open_connections",
         "llm_sidecar_sink_errors",
         "llm_sidecar_parse_errors",
         "llm_sidecar_task_restarts",
@@ -246,6 +247,14 @@ def test_our_own_failures_are_counted() -> None:
     assert families["llm_sidecar_parse_errors"] == {("openai",): 1}
     assert families["llm_sidecar_task_restarts"] == {("sampler",): 0}
     assert families["llm_sidecar_build"] == {("0.1.0", "3.11.0"): 1}
+
+
+def test_connections_are_counted_at_the_scrape_and_by_listener() -> None:
+    connected = {"proxy": 0, "admin": 0}
+    families = SnapshotFamilies(sources(Snapshot(), open_connections=lambda: dict(connected)))
+    assert samples_of(families.families())["llm_sidecar_open_connections"] == {("proxy",): 0, ("admin",): 0}
+    connected["proxy"] = 7
+    assert samples_of(families.families())["llm_sidecar_open_connections"] == {("proxy",): 7, ("admin",): 0}
 
 
 def test_live_counts_may_grow_while_they_are_shown() -> None:

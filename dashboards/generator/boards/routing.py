@@ -1,0 +1,297 @@
+"""Tiers and routing: who got what, why, and how well the decision turned out. The panels of S.Y.N.A.P.S.E.'s metrics
+page are among them.
+"""
+
+from __future__ import annotations
+
+from dashboards.generator import figures
+from dashboards.generator.dashboard import Dashboard, Row
+from dashboards.generator.panels import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    QUARTER,
+    RED,
+    THIRD,
+    WIDE,
+    YELLOW,
+    Query,
+    bars,
+    heatmap,
+    matrix,
+    stat,
+    states,
+    table,
+    thresholds,
+    timeseries,
+)
+from dashboards.generator.promql import RANGE, RATE_INTERVAL, increase, mean, quantile, rate, share, value
+from exporter.telemetry import catalog
+
+DECISIONS = increase(catalog.ROUTING_DECISIONS)
+FALLBACKS = increase(catalog.ROUTING_DECISIONS, fallback="true")
+CELLS = thresholds((1, BLUE), (100, GREEN), (1000, YELLOW), (10000, ORANGE), base="transparent")
+NO_CHOICE = "No decisions"
+
+QUERIES = Row(
+    "Queries, last 30 minutes",
+    (
+        timeseries(
+            "Query rate",
+            "Finished requests per second; choose 'Last 30 minutes' for the window of the metrics page.",
+            Query(figures.requests(), "queries"),
+            unit="reqps",
+            width=10,
+        ),
+        stat(
+            "Queries",
+            "Finished requests in the last 30 minutes.",
+            Query(increase(catalog.REQUESTS, window="30m"), instant=True),
+            unit="short",
+            decimals=0,
+            height=8,
+        ),
+        stat(
+            "Mean latency",
+            "Mean duration of the requests of the last 30 minutes that ran the model.",
+            Query(mean(catalog.REQUEST_DURATION, window="30m"), instant=True),
+            unit="s",
+            height=8,
+        ),
+        bars(
+            "Queries by tier",
+            "Finished requests in the last 30 minutes.",
+            Query(increase(catalog.REQUESTS, by=("tier",), window="30m"), "{{tier}}", instant=True),
+            unit="short",
+            decimals=0,
+            width=QUARTER,
+        ),
+    ),
+)
+
+TIERS = Row(
+    "Tiers",
+    (
+        timeseries(
+            "Decode speed by tier",
+            "Median tokens per second of one request.",
+            Query(quantile(0.5, catalog.OUTPUT_SPEED, by=("tier",)), "{{tier}}"),
+            unit="short",
+            width=THIRD,
+            fill=0,
+        ),
+        timeseries(
+            "Tokens by tier",
+            "Tokens generated per second, all requests of a tier together.",
+            Query(figures.tokens("output", "tier"), "{{tier}}"),
+            unit="short",
+            width=THIRD,
+            stack=True,
+        ),
+        timeseries(
+            "Latency by tier, mean",
+            "Mean duration of the requests that ran the model.",
+            Query(mean(catalog.REQUEST_DURATION, by=("tier",)), "{{tier}}", exemplar=True),
+            unit="s",
+            width=THIRD,
+            fill=0,
+        ),
+        table(
+            "Tiers compared",
+            "Over the time shown: requests, the share that failed, mean duration, 95th percentile of the time to first"
+            " token, median decode speed, models that can answer and models there are.",
+            {
+                "Requests": (increase(catalog.REQUESTS, by=("tier",)), "short"),
+                "Failed": (figures.failed_share("tier", window=RANGE), "percentunit"),
+                "Latency": (mean(catalog.REQUEST_DURATION, by=("tier",), window=RANGE), "s"),
+                "TTFT p95": (quantile(0.95, catalog.TIME_TO_FIRST_TOKEN, by=("tier",), window=RANGE), "s"),
+                "Tokens/s": (quantile(0.5, catalog.OUTPUT_SPEED, by=("tier",), window=RANGE), "short"),
+                "Available": (value(catalog.TIER_MODELS_AVAILABLE, by=("tier",)), "short"),
+                "Models": (value(catalog.TIER_MODELS_CONFIGURED, by=("tier",)), "short"),
+            },
+            labels={"tier": "Tier"},
+            width=16,
+        ),
+        bars(
+            "Model availability",
+            "Models that can answer now, as a share of the models of the tier.",
+            Query(
+                f"{value(catalog.TIER_MODELS_AVAILABLE, by=('tier',))}"
+                f" / {value(catalog.TIER_MODELS_CONFIGURED, by=('tier',))}",
+                "{{tier}}",
+                instant=True,
+            ),
+            unit="percentunit",
+            steps=thresholds((0.5, YELLOW), (1, GREEN), base=RED),
+            max=1,
+        ),
+    ),
+)
+
+DECIDED = Row(
+    "Decisions",
+    (
+        matrix(
+            "Decision matrix",
+            "Requests over the time shown, by how complex they were taken to be and by the tier that they went to."
+            " Only requests with a choice are routed: several upstreams, or several models on one.",
+            increase(catalog.ROUTING_DECISIONS, by=("complexity", "tier")),
+            rows="complexity",
+            columns="tier",
+            unit="short",
+            steps=CELLS,
+            width=THIRD,
+        ),
+        matrix(
+            "Mean score",
+            "Mean complexity score of the requests in each cell of the decision matrix.",
+            mean(catalog.ROUTING_SCORE, by=("complexity", "tier"), window=RANGE),
+            rows="complexity",
+            columns="tier",
+            unit="short",
+            steps=thresholds((0, BLUE), (3, GREEN), (7, YELLOW), (10, ORANGE), base="transparent"),
+            width=THIRD,
+        ),
+        stat(
+            "Decisions",
+            "Requests that were routed, over the time shown.",
+            DECISIONS,
+            unit="short",
+            decimals=0,
+        ),
+        stat(
+            "Fallback rate",
+            "Share of decisions, over the time shown, that did not go where they were meant to, because nobody of the"
+            " wanted tier was well, or because an upstream failed and another was tried.",
+            share(FALLBACKS, DECISIONS),
+            unit="percentunit",
+            steps=thresholds((0.05, YELLOW), (0.2, RED)),
+            decimals=1,
+        ),
+        stat(
+            "Decision time",
+            "Mean time that it took to decide, over the time shown.",
+            mean(catalog.ROUTING_DECISION_DURATION, window=RANGE),
+            unit="s",
+        ),
+        stat(
+            "Decision time p99",
+            "99 of 100 decisions took no longer, over the time shown.",
+            quantile(0.99, catalog.ROUTING_DECISION_DURATION, window=RANGE),
+            unit="s",
+        ),
+        timeseries(
+            "Decisions by tier",
+            "Requests routed per second, by the tier that they went to.",
+            Query(rate(catalog.ROUTING_DECISIONS, by=("tier",)), "{{tier}}"),
+            unit="reqps",
+            width=THIRD,
+            stack=True,
+            empty=NO_CHOICE,
+        ),
+        timeseries(
+            "Decisions by complexity",
+            "Requests routed per second, by how complex they were taken to be.",
+            Query(rate(catalog.ROUTING_DECISIONS, by=("complexity",)), "{{complexity}}"),
+            unit="reqps",
+            width=THIRD,
+            stack=True,
+            empty=NO_CHOICE,
+        ),
+        timeseries(
+            "Fallback rate by tier",
+            "Share of the decisions for a tier that were fallbacks to it.",
+            Query(
+                share(
+                    rate(catalog.ROUTING_DECISIONS, by=("tier",), fallback="true"),
+                    rate(catalog.ROUTING_DECISIONS, by=("tier",)),
+                ),
+                "{{tier}}",
+            ),
+            unit="percentunit",
+            width=THIRD,
+            empty=NO_CHOICE,
+        ),
+        heatmap(
+            "Score distribution",
+            "Routed requests by their complexity score.",
+            increase(catalog.ROUTING_SCORE, "_bucket", by=("le",), window=RATE_INTERVAL),
+            unit="short",
+        ),
+        timeseries(
+            "Score by complexity, median",
+            "Median score of the requests that were taken for simple, moderate and complex.",
+            Query(quantile(0.5, catalog.ROUTING_SCORE, by=("complexity",)), "{{complexity}}"),
+            unit="short",
+            fill=0,
+            empty=NO_CHOICE,
+        ),
+    ),
+)
+
+UPSTREAMS = Row(
+    "Upstreams",
+    (
+        states(
+            "Upstreams over time",
+            "Whether the last health check found each upstream ready.",
+            Query(value(catalog.UPSTREAM_UP, by=("tier", "upstream"), operation="max"), "{{tier}} {{upstream}}"),
+            names={0: ("down", RED), 1: ("up", GREEN)},
+        ),
+        timeseries(
+            "Models available by tier",
+            "Models that can answer now: loaded or sleeping, on an upstream that is ready.",
+            Query(value(catalog.TIER_MODELS_AVAILABLE, by=("tier",)), "{{tier}}"),
+            unit="short",
+            fill=0,
+            decimals=0,
+        ),
+        timeseries(
+            "Attempts by result",
+            "Tries per second to have an upstream answer. `answered` is the good one; `resent`: a retired"
+            " connection was"
+            " replaced unseen; the rest failed, and another upstream was tried where there was one.",
+            Query(rate(catalog.UPSTREAM_ATTEMPTS, by=("result",)), "{{result}}"),
+            unit="reqps",
+            width=THIRD,
+            stack=True,
+        ),
+        timeseries(
+            "Attempts by upstream",
+            "Tries per second to have an upstream answer.",
+            Query(rate(catalog.UPSTREAM_ATTEMPTS, by=("upstream",)), "{{upstream}}"),
+            unit="reqps",
+            width=THIRD,
+            stack=True,
+        ),
+        timeseries(
+            "Failed attempts by upstream",
+            "Share of an upstream's tries that it did not answer.",
+            Query(
+                share(
+                    rate(catalog.UPSTREAM_ATTEMPTS, by=("upstream",), result="!~answered|resent"),
+                    rate(catalog.UPSTREAM_ATTEMPTS, by=("upstream",)),
+                ),
+                "{{upstream}}",
+            ),
+            unit="percentunit",
+            width=THIRD,
+        ),
+        timeseries(
+            "Health checks, p95",
+            "95 of 100 health checks that were answered took no longer: a server that answers slowly is busy.",
+            Query(quantile(0.95, catalog.UPSTREAM_HEALTH_CHECK, by=("upstream",)), "{{upstream}}"),
+            unit="s",
+            width=WIDE,
+            height=6,
+            fill=0,
+        ),
+    ),
+)
+
+BOARD = Dashboard(
+    "llama-exporter-routing",
+    "llama-exporter / Tiers and routing",
+    "Which tier answers what, how requests are routed, and which upstreams are well.",
+    (QUERIES, TIERS, DECIDED, UPSTREAMS),
+)

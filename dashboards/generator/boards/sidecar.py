@@ -1,0 +1,253 @@
+"""The sidecar itself: what it costs, whether it keeps up, and whether what it shows is fresh."""
+
+from __future__ import annotations
+
+from dashboards.generator.dashboard import Dashboard, Row
+from dashboards.generator.panels import (
+    GREEN,
+    RED,
+    THIRD,
+    YELLOW,
+    Panel,
+    Query,
+    bars,
+    heatmap,
+    stat,
+    states,
+    table,
+    thresholds,
+    timeseries,
+)
+from dashboards.generator.promql import RATE_INTERVAL, increase, mean, or_none, quantile, rate, value
+from exporter.telemetry import catalog
+from exporter.telemetry.catalog import Metric
+
+ANY = thresholds((1, RED))
+BUILD = {"instance": "Instance", "version": "Version", "python_version": "Python"}
+
+
+def trouble(title: str, meaning: str, metric: Metric, label: str) -> Panel:
+    """How often something went wrong that should not, by what it was."""
+    query = Query(or_none(rate(metric, by=(label,)), label), f"{{{{{label}}}}}")
+    return timeseries(title, meaning, query, unit="ops", width=THIRD, stack=True)
+
+
+def count(title: str, meaning: str, metric: Metric) -> Panel:
+    """The same over the time shown, as one number."""
+    return stat(title, meaning, f"{increase(metric)} or vector(0)", unit="short", steps=ANY, decimals=0)
+
+
+HEALTH = Row(
+    "Health",
+    (
+        stat(
+            "Up for",
+            "Time since the sidecar was started; of several, the youngest.",
+            value(catalog.PROCESS_UPTIME, operation="min"),
+            unit="s",
+        ),
+        stat(
+            "Collectors failing",
+            "Collectors whose last run failed: what they show is old.",
+            f"count({value(catalog.SIDECAR_COLLECTOR_SUCCESS, by=('instance', 'collector'), operation='min')} == 0)"
+            " or vector(0)",
+            unit="short",
+            steps=ANY,
+            decimals=0,
+        ),
+        count(
+            "Records lost",
+            "Finished requests, over the time shown, that a consumer of records failed on: its figures lack them.",
+            catalog.SIDECAR_SINK_ERRORS,
+        ),
+        count(
+            "Parse errors",
+            "Answers, over the time shown, that could not be understood; they were forwarded all the same.",
+            catalog.SIDECAR_PARSE_ERRORS,
+        ),
+        count(
+            "Label overflow",
+            "Label values, over the time shown, that became `other` because too many different ones had been seen.",
+            catalog.SIDECAR_LABEL_OVERFLOW,
+        ),
+        count(
+            "Task restarts",
+            "Restarts of background work, over the time shown.",
+            catalog.SIDECAR_TASK_RESTARTS,
+        ),
+    ),
+)
+
+COST = Row(
+    "What it costs",
+    (
+        timeseries(
+            "Overhead per request",
+            "What the sidecar itself adds before the upstream has the request.",
+            *(
+                Query(quantile(q, catalog.PROXY_OVERHEAD), f"p{round(100 * q)}", exemplar=q == 0.99)
+                for q in (0.5, 0.95, 0.99)
+            ),
+            Query(mean(catalog.PROXY_OVERHEAD), "mean"),
+            unit="s",
+            fill=0,
+            width=THIRD,
+        ),
+        timeseries(
+            "Event-loop lag",
+            "How late a timer of the event loop is: how long the sidecar was busy with something else. Streams wait"
+            " as long.",
+            *(Query(quantile(q, catalog.SIDECAR_EVENT_LOOP_LAG), f"p{round(100 * q)}") for q in (0.5, 0.95, 0.99)),
+            unit="s",
+            fill=0,
+            width=THIRD,
+            lines_at=thresholds((0.05, YELLOW), (0.2, RED)),
+        ),
+        heatmap(
+            "Event-loop lag, distribution",
+            "Timers by their lateness.",
+            increase(catalog.SIDECAR_EVENT_LOOP_LAG, "_bucket", by=("le",), window=RATE_INTERVAL),
+            unit="s",
+            width=THIRD,
+        ),
+        timeseries(
+            "CPU",
+            "CPUs that the sidecar keeps busy; it has one event loop, so 1 is its limit.",
+            Query(rate(catalog.PROCESS_CPU_TIME, by=("instance",)), "{{instance}}"),
+            unit="percentunit",
+            width=THIRD,
+            lines_at=thresholds((0.7, YELLOW), (0.9, RED)),
+        ),
+        timeseries(
+            "CPU time per request",
+            "CPU time of the sidecar divided by finished requests; scrapes, samples and dashboards are in it.",
+            Query(
+                f"{rate(catalog.PROCESS_CPU_TIME, by=('instance',))} / {rate(catalog.REQUESTS, by=('instance',))}",
+                "{{instance}}",
+            ),
+            unit="s",
+            width=THIRD,
+        ),
+        timeseries(
+            "Memory",
+            "Physical memory of the sidecar.",
+            Query(value(catalog.PROCESS_MEMORY, by=("instance",)), "{{instance}}"),
+            unit="bytes",
+            width=THIRD,
+        ),
+        timeseries(
+            "Connections",
+            "Clients that are connected: to the proxy, and to live streams of the admin listener.",
+            Query(value(catalog.SIDECAR_OPEN_CONNECTIONS, by=("instance", "listener")), "{{instance}} {{listener}}"),
+            unit="short",
+            width=THIRD,
+            decimals=0,
+        ),
+        timeseries(
+            "File descriptors",
+            "Open files and connections of the sidecar; the system limits them (`ulimit -n`).",
+            Query(value(catalog.PROCESS_OPEN_FDS, by=("instance",)), "{{instance}}"),
+            unit="short",
+            width=THIRD,
+            decimals=0,
+        ),
+        timeseries(
+            "Threads",
+            "Threads of the sidecar: one serves, the others take samples.",
+            Query(value(catalog.PROCESS_THREADS, by=("instance",)), "{{instance}}"),
+            unit="short",
+            width=THIRD,
+            decimals=0,
+        ),
+    ),
+)
+
+COLLECTORS = Row(
+    "Collectors",
+    (
+        states(
+            "Collectors over time",
+            "Whether the last run of each collector succeeded.",
+            Query(
+                value(catalog.SIDECAR_COLLECTOR_SUCCESS, by=("instance", "collector"), operation="min"),
+                "{{instance}} {{collector}}",
+            ),
+            names={0: ("failed", RED), 1: ("well", GREEN)},
+            width=THIRD,
+        ),
+        timeseries(
+            "Age of samples",
+            "Time since each collector last succeeded.",
+            Query(
+                value(catalog.SIDECAR_SAMPLE_AGE, by=("instance", "collector"), operation="max"),
+                "{{instance}} {{collector}}",
+            ),
+            unit="s",
+            fill=0,
+            width=THIRD,
+        ),
+        timeseries(
+            "Duration of collectors",
+            "Time that each collector's last run took; none of it is spent at a scrape.",
+            Query(
+                value(catalog.SIDECAR_COLLECTOR_DURATION, by=("instance", "collector"), operation="max"),
+                "{{instance}} {{collector}}",
+            ),
+            unit="s",
+            fill=0,
+            width=THIRD,
+        ),
+    ),
+)
+
+TROUBLE = Row(
+    "Trouble",
+    (
+        trouble(
+            "Records lost by sink",
+            "Finished requests per second that a consumer of records failed on.",
+            catalog.SIDECAR_SINK_ERRORS,
+            "sink",
+        ),
+        trouble(
+            "Parse errors by dialect",
+            "Answers per second that could not be understood.",
+            catalog.SIDECAR_PARSE_ERRORS,
+            "dialect",
+        ),
+        trouble(
+            "Label overflow by label",
+            "Label values per second that became `other`.",
+            catalog.SIDECAR_LABEL_OVERFLOW,
+            "label",
+        ),
+        trouble(
+            "Restarts by task",
+            "Restarts of background work per second.",
+            catalog.SIDECAR_TASK_RESTARTS,
+            "task",
+        ),
+        bars(
+            "Uptime",
+            "Time since each sidecar was started.",
+            Query(value(catalog.PROCESS_UPTIME, by=("instance",)), "{{instance}}", instant=True),
+            unit="s",
+            width=THIRD,
+        ),
+        table(
+            "Versions",
+            "What runs where.",
+            {"Seen": (value(catalog.SIDECAR_BUILD, by=tuple(BUILD), operation="max"), "short")},
+            labels=BUILD,
+            hidden=("Value",),
+            width=THIRD,
+        ),
+    ),
+)
+
+BOARD = Dashboard(
+    "llama-exporter-sidecar",
+    "llama-exporter / Sidecar",
+    "The sidecar itself: what it costs, whether it keeps up, and whether what it shows is fresh.",
+    (HEALTH, COST, COLLECTORS, TROUBLE),
+)

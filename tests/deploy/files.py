@@ -1,0 +1,88 @@
+"""The files that deploy the sidecar, as data, and what the tests of this folder share."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+DEPLOY = ROOT / "deploy"
+PROMETHEUS = ROOT / "prometheus"
+PROVISIONING = ROOT / "dashboards" / "provisioning"
+PACKAGES = {
+    "amtool": "prometheus-alertmanager",
+    "docker-compose": "docker-compose",
+    "promtool": "prometheus",
+    "systemd-analyze": "systemd",
+}
+"""Debian packages by program."""
+
+Data = dict[str, Any]
+
+
+def load(path: Path) -> Any:
+    """The only document of a YAML file."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def load_all(path: Path) -> list[Any]:
+    """The documents of a YAML file."""
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def environment(path: Path) -> dict[str, str]:
+    """A file of lines `NAME=value`."""
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+def project() -> Data:
+    """The table `project` of pyproject.toml."""
+    table: Data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
+def default(value: str) -> str:
+    """What is left of a value of docker-compose.yml where no variable is set."""
+    return re.sub(r"\$\{\w+(?::-([^}]*))?\}", lambda found: found[1] or "", value)
+
+
+def program(name: str) -> str:
+    """Where a program is; skips the test where it is not installed."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"needs {name} (Debian package {PACKAGES[name]})")
+    return path
+
+
+def walk(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value that is no list and no mapping, with the keys that lead there."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from walk(value, (*path, str(key)))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from walk(value, (*path, str(index)))
+    else:
+        yield path, data
+
+
+SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?keys?|credentials|private_key)$")
+
+
+def secrets(data: Any) -> list[str]:
+    """Where something secret is written down, and not a variable or the name of a file."""
+    return [
+        ".".join(path)
+        for path, value in walk(data)
+        if path and SECRET.search(path[-1]) and isinstance(value, str) and value and not value.startswith("${")
+    ]

@@ -1,0 +1,95 @@
+"""`python -m tools.pictures`: a picture of each dashboard, with the figures of a running Prometheus. See README.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from fnmatch import fnmatch
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tools.pictures.browser import DrawingError, easel
+from tools.pictures.demo import played
+from tools.pictures.scene import Period, Scene, Stage
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when every panel of every dashboard had data."""
+    options = _options(arguments)
+    with ExitStack() as stack:
+        if options.demo:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="pictures-")))
+            _say(f"the demo plays for {options.seconds:.0f} s")
+            options.prometheus = stack.enter_context(played(folder, options.seconds, options.scrape_interval))
+        return _draw(options)
+
+
+def _draw(options: argparse.Namespace) -> int:
+    boards = {path: json.loads(path.read_text()) for path in options.dashboards}
+    end = options.end or time.time()
+    period = Period(options.start or end - options.seconds, end, options.scrape_interval)
+    stage = Stage(options.prometheus, period, dict(options.variable), options.expand)
+    scenes = {path: stage.scene(board, [each["title"] for each in boards.values()]) for path, board in boards.items()}
+    options.out.mkdir(parents=True, exist_ok=True)
+    with easel(options.width) as browser:
+        for path, scene in scenes.items():
+            drawing = browser.draw(scene.data)
+            picture = options.out / f"{path.stem}.png"
+            picture.write_bytes(drawing.png)
+            _say(f"{picture}  {len(drawing.png) / 1024:.0f} KiB")
+            for complaint in dict.fromkeys(drawing.complaints):
+                _say(f"  page: {complaint[:300]}")
+    return 1 if sum(_report(path.stem, scene, options.allow_empty) for path, scene in scenes.items()) else 0
+
+
+def _report(name: str, scene: Scene, allowed: Sequence[str]) -> int:
+    """Says what each panel had; how many were empty and may not be."""
+    empty = 0
+    for panel in scene.data["panels"]:
+        if panel["type"] in ("row", "text"):
+            continue
+        title = panel["title"]
+        why = scene.faults.get(panel["id"])
+        excused = any(fnmatch(title, pattern) for pattern in allowed)
+        empty += why is not None and not excused
+        _say(f"{name}: {title}: {'data' if why is None else why + (' (allowed)' if excused else '')}")
+    return empty
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.pictures", description=__doc__)
+    parser.add_argument("dashboards", nargs="*", type=Path, default=sorted((ROOT / "dashboards").glob("*.json")))
+    parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="address of one that scrapes a sidecar")
+    parser.add_argument("--demo", action="store_true", help="start the demo and a Prometheus, and wait --seconds")
+    parser.add_argument("--start", type=float, help="Unix seconds")
+    parser.add_argument("--end", type=float, help="Unix seconds; now, if left out")
+    parser.add_argument("--seconds", type=float, default=300, help="how much time, without --start")
+    parser.add_argument("--scrape-interval", type=float, default=5, help="seconds")
+    parser.add_argument("--width", type=int, default=1600, help="pixels")
+    parser.add_argument("--expand", action="store_true", help="open the rows that are folded")
+    parser.add_argument("--variable", action="append", default=[], type=_pair, metavar="NAME=VALUE")
+    parser.add_argument("--allow-empty", action="append", default=[], metavar="TITLE", help="panels that may be empty")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
+    return parser.parse_args(arguments)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except DrawingError as error:
+        sys.exit(str(error))
