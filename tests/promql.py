@@ -8,7 +8,7 @@ the alerts and the dashboards ask it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import promql_parser as syntax
@@ -52,6 +52,13 @@ def without_variables(expression: str) -> str:
     with two underscores), `.*` for all others."""
     filled = re.sub(r"\$\{?__\w+\}?", "5m", expression)
     return re.sub(r"\$\{\w+(?::\w+)?\}|\$[A-Za-z_]\w*|\[\[\w+\]\]", ".*", filled)
+
+
+def nodes(tree: syntax.Expr) -> Iterator[syntax.Expr]:
+    """A node and all nodes below it, as the parser made them."""
+    yield tree
+    for operand in _operands(tree):
+        yield from nodes(operand)
 
 
 @dataclass(slots=True)

@@ -336,3 +336,9 @@ def test_values_are_spoken_of_without_python(monkeypatch: pytest.MonkeyPatch) ->
 def test_proxy_api_key_is_one_key_whatever_is_in_it(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("PROXY_API_KEY", key)
     assert [each.get_secret_value() for each in config.load().auth.api_keys] == [key]
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "X-API-Key"])
+def test_the_name_of_a_client_is_not_its_secret(name: str) -> None:
+    with pytest.raises(ConfigError, match="carries a secret"):
+        config.load(overrides={"proxy": {"client_name_header": name}})

@@ -95,9 +95,11 @@ class Dashboard:
         }
 
 
-def url(name: str, **variables: str) -> str:
-    """The address of a dashboard for a link: it keeps time and variables, and sets the given ones."""
-    kept = [each for each in ("datasource", "job", "instance", "tier", "upstream", "model") if each not in variables]
+def url(name: str, *choices: Choice, **variables: str) -> str:
+    """The address of a dashboard for a link: it keeps the time, the variables that all have and these choices, and sets
+    the given ones."""
+    shared = ("datasource", "job", "instance", "tier", "upstream", "model", *(choice.name for choice in choices))
+    kept = [each for each in shared if each not in variables]
     parts = ["${__url_time_range}", *(f"${{{each}:queryparam}}" for each in kept)]
     parts += [f"var-{each}={value}" for each, value in variables.items()]
     return f"/d/{name}?{'&'.join(parts)}"

@@ -38,8 +38,8 @@ def failed_share(*by: str, window: str = RATE_INTERVAL) -> str:
 
 def availability(window: str) -> str:
     """Share of the requests to models that did not fail."""
-    failed = rate(catalog.REQUESTS, window=window, **{**ASKED, **FAILED})
-    return f"1 - {share(failed, rate(catalog.REQUESTS, window=window, **ASKED))}"
+    failed = rate(catalog.REQUESTS, by=(), window=window, **(ASKED | FAILED))
+    return f"1 - {share(failed, rate(catalog.REQUESTS, by=(), window=window, **ASKED))}"
 
 
 def tokens(kind: str, *by: str, window: str = RATE_INTERVAL) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dashboards.generator.promql import RANGE
+
 Json = dict[str, Any]
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -121,13 +123,17 @@ def stat(
     steps: Json | None = None,
     width: int = 4,
     height: int = 4,
+    empty: str = NOTHING,
     **defaults: Any,
 ) -> Panel:
-    """One number, with its course behind it."""
+    """One number, with its course behind it; one over the time shown has no course."""
+    if isinstance(query, str) and RANGE in query:
+        query = Query(query, instant=True)
+    single = isinstance(query, Query) and query.instant
     colors = steps if steps is not None else {**thresholds(), "color": {"mode": "fixed", "fixedColor": BLUE}}
     options = {
         "colorMode": "value",
-        "graphMode": "area",
+        "graphMode": "none" if single else "area",
         "justifyMode": "auto",
         "orientation": "auto",
         "percentChangeColorMode": "standard",
@@ -136,7 +142,19 @@ def stat(
         "textMode": "auto",
         "wideLayout": True,
     }
-    return Panel("stat", title, meaning, _queries((query,)), width, height, unit, {**colors, **defaults}, {}, options)
+    return Panel(
+        "stat",
+        title,
+        meaning,
+        _queries((query,)),
+        width,
+        height,
+        unit,
+        {**colors, **defaults},
+        {},
+        options,
+        empty=empty,
+    )
 
 
 def timeseries(
@@ -202,7 +220,16 @@ def timeseries(
     )
 
 
-def heatmap(title: str, meaning: str, expression: str, *, unit: str, width: int = HALF, height: int = 8) -> Panel:
+def heatmap(
+    title: str,
+    meaning: str,
+    expression: str,
+    *,
+    unit: str,
+    width: int = HALF,
+    height: int = 8,
+    empty: str = NOTHING,
+) -> Panel:
     """How many requests lay in which bucket, over time. `expression`: the increase of buckets, by `le`."""
     options = {
         "calculate": False,
@@ -229,7 +256,7 @@ def heatmap(title: str, meaning: str, expression: str, *, unit: str, width: int 
         "scaleDistribution": {"type": "linear"},
     }
     query = Query(expression, "{{le}}", exemplar=True, heatmap=True)
-    return Panel("heatmap", title, meaning, (query,), width, height, "short", {}, custom, options)
+    return Panel("heatmap", title, meaning, (query,), width, height, "short", {}, custom, options, empty=empty)
 
 
 def table(
@@ -288,6 +315,7 @@ def matrix(
     steps: Json,
     width: int = HALF,
     height: int = 8,
+    empty: str = NOTHING,
 ) -> Panel:
     """A table with a label down the side, another along the top, and coloured values."""
     grouped = {"columnField": columns, "emptyValue": "zero", "rowField": rows, "valueField": "Value"}
@@ -309,6 +337,7 @@ def matrix(
         TABLE_OPTIONS,
         ({"matcher": {"id": "byName", "options": f"{rows}\\{columns}"}, "properties": [PLAIN_CELL]},),
         ({"id": "groupingToMatrix", "options": grouped},),
+        empty=empty,
     )
 
 

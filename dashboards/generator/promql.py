@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from exporter.telemetry.catalog import Kind, Metric
 
 RATE_INTERVAL = "$__rate_interval"
@@ -13,8 +15,9 @@ RANGE = "$__range"
 """The whole time that the dashboard shows."""
 TARGET_LABELS = ("job", "instance")
 """What Prometheus itself adds to a scraped series, and the OTLP receiver to a pushed one."""
-VARIABLES = {"tier": "tier", "upstream": "upstream", "gen_ai_request_model": "model", "model": "model"}
-"""Labels that are limited by a variable of the dashboard."""
+VARIABLES = {"tier": "tier", "upstream": "upstream", "gen_ai_request_model": "model"}
+"""Labels that are limited by a variable of the dashboard. `model` is not: what a client asks for (`auto`) need not be
+what a server has."""
 OPERATORS = ("=~", "!~", "!=")
 SAMPLES = {Kind.HISTOGRAM: ("_bucket", "_count", "_sum")}
 
@@ -27,7 +30,7 @@ def select(metric: Metric, suffix: str = "", **matchers: str) -> str:
     """
     if suffix not in SAMPLES.get(metric.kind, ("",)):
         raise ValueError(f"{metric.name} is a {metric.kind}; it has no samples called {metric.sample_name}{suffix}")
-    _check_labels(metric, [name for name in matchers if not (name == "le" and suffix == "_bucket")])
+    _check_labels(metric, matchers, suffix)
     scope = {name: f"=~${name}" for name in TARGET_LABELS}
     scope |= {name: f"=~${VARIABLES[name]}" for name in metric.labels if name in VARIABLES}
     written = ", ".join(_matcher(name, value) for name, value in (scope | matchers).items())
@@ -38,14 +41,14 @@ def rate(
     metric: Metric, suffix: str = "", *, by: tuple[str, ...] = (), window: str = RATE_INTERVAL, **matchers: str
 ) -> str:
     """Increase per second of a counter or of a part of a histogram, summed by these labels."""
-    return _over("rate", metric, by, f"{select(metric, suffix, **matchers)}[{window}]")
+    return _over("rate", metric, suffix, by, f"{select(metric, suffix, **matchers)}[{window}]")
 
 
 def increase(
     metric: Metric, suffix: str = "", *, by: tuple[str, ...] = (), window: str = RANGE, **matchers: str
 ) -> str:
     """Increase of a counter or of a part of a histogram within the window, summed by these labels."""
-    return _over("increase", metric, by, f"{select(metric, suffix, **matchers)}[{window}]")
+    return _over("increase", metric, suffix, by, f"{select(metric, suffix, **matchers)}[{window}]")
 
 
 def quantile(
@@ -77,20 +80,21 @@ def or_none(expression: str, label: str) -> str:
     return f'{expression} or label_replace(vector(0), "{label}", "none", "", "")'
 
 
-def _over(function: str, metric: Metric, by: tuple[str, ...], samples: str) -> str:
+def _over(function: str, metric: Metric, suffix: str, by: tuple[str, ...], samples: str) -> str:
     if metric.kind not in (Kind.COUNTER, Kind.HISTOGRAM):
         raise ValueError(f"{metric.name} is a {metric.kind}: {function}() means nothing")
-    return f"{_aggregated('sum', metric, by)} ({function}({samples}))"
+    return f"{_aggregated('sum', metric, by, suffix)} ({function}({samples}))"
 
 
-def _aggregated(operation: str, metric: Metric, by: tuple[str, ...]) -> str:
-    _check_labels(metric, [name for name in by if name != "le"])
+def _aggregated(operation: str, metric: Metric, by: tuple[str, ...], suffix: str = "") -> str:
+    _check_labels(metric, by, suffix)
     return f"{operation} by ({', '.join(by)})" if by else operation
 
 
-def _check_labels(metric: Metric, names: list[str]) -> None:
+def _check_labels(metric: Metric, names: Iterable[str], suffix: str) -> None:
+    known = {*metric.labels, *TARGET_LABELS, *(("le",) if suffix == "_bucket" else ())}
     for name in names:
-        if name not in metric.labels and name not in TARGET_LABELS:
+        if name not in known:
             raise ValueError(f"{metric.name} has no label {name}; it has {', '.join(metric.labels) or 'none'}")
 
 

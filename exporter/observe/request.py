@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from exporter.observe.documents import TEXT_LIMIT, Document, parse, text, whole
 from exporter.observe.encoding import is_identity, make_inflater
 
+# An origin has no user and no password (RFC 6454, 6.2); but a client can be told a URL that has, and use it as one.
+_CREDENTIALS = re.compile("(?<=://)[^/?#]*@")
 _QUERY_BYTES = 8 << 10
 _LISTS = ("messages", "input", "prompt", "documents", "texts", "content")
 _CHOICES = 128
@@ -136,8 +139,11 @@ def query_model(query: bytes) -> str | None:
 
 
 def find_origin(headers: dict[bytes, bytes], client_name_header: bytes | None) -> str | None:
-    """The `Origin` header, else the configured one that names the client."""
+    """The `Origin` header, else the configured one that names the client; without credentials."""
     value = headers.get(b"origin")
     if not value and client_name_header is not None:
         value = headers.get(client_name_header)
-    return str(value, "latin-1").strip()[:TEXT_LIMIT] or None if value else None
+    if not value:
+        return None
+    name = str(value, "latin-1").strip()
+    return (_CREDENTIALS.sub("", name) if "@" in name else name)[:TEXT_LIMIT] or None

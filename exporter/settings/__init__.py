@@ -13,6 +13,7 @@ from exporter.settings.fields import (
     Seconds,
     Section,
     check_address,
+    check_harmless_header,
     check_key,
     check_origin,
     split_address,
@@ -55,6 +56,7 @@ class ProxySettings(Section):
     )
 
     _listen = field_validator("listen")(check_address)
+    _client_name_header = field_validator("client_name_header")(check_harmless_header)
 
 
 class AdminSettings(Section):

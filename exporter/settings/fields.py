@@ -65,6 +65,16 @@ def check_address(address: str) -> str:
     return address
 
 
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"})
+
+
+def check_harmless_header(name: str) -> str:
+    """The name of a header whose value may be shown to everybody. Raises ValueError for one that carries a secret."""
+    if name.lower() in SECRET_HEADERS:
+        raise ValueError(f"{name!r} carries a secret, which would be shown; name another header")
+    return name
+
+
 def check_origin(origin: str) -> str:
     """`*`, or an origin as browsers send it (RFC 6454, 6.2). Raises ValueError."""
     if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+", origin):

@@ -537,7 +537,7 @@ GPU_STATUS = Metric(
 GPU_UTILIZATION = Metric(
     "hw_gpu_utilization_ratio",
     Kind.GAUGE,
-    "Share of time in which a kernel was running.",
+    "Share of the driver's latest sampling period (0.2 to 1 s) in which a kernel was running.",
     Feed.GPU,
     unit="ratio",
     labels=(*G, "hw_gpu_task"),
@@ -546,7 +546,7 @@ GPU_UTILIZATION = Metric(
 GPU_MEMORY_CONTROLLER = Metric(
     "hw_gpu_memory_controller_utilization_ratio",
     Kind.GAUGE,
-    "Share of time in which GPU memory was read or written.",
+    "Share of the driver's latest sampling period (0.2 to 1 s) in which GPU memory was read or written.",
     Feed.GPU,
     unit="ratio",
     labels=G,
@@ -554,7 +554,7 @@ GPU_MEMORY_CONTROLLER = Metric(
 GPU_MEMORY_USAGE = Metric(
     "hw_gpu_memory_usage_bytes",
     Kind.GAUGE,
-    "GPU memory in use.",
+    "GPU memory in use, without what the driver keeps for itself.",
     Feed.GPU,
     unit="bytes",
     labels=G,
@@ -581,7 +581,7 @@ GPU_TEMPERATURE = Metric(
 GPU_POWER = Metric(
     "hw_gpu_power_watts",
     Kind.GAUGE,
-    "Power that the GPU draws.",
+    "Power that the GPU draws; the mean of a second on newer GPUs.",
     Feed.GPU,
     unit="watts",
     labels=G,

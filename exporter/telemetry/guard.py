@@ -27,8 +27,6 @@ LIMITS: Mapping[str, int] = MappingProxyType({MODEL: 100, ORIGIN: 50, FINISH_REA
 
 # Control characters and line separators break what reads an exposition line by line; lone surrogates cannot be encoded.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# An origin has no user and no password (RFC 6454, 6.2); but a client can be told a URL that has, and use it as one.
-_CREDENTIALS = re.compile("(?<=://)[^/?#]*@")
 
 
 def clean(value: str, limit_characters: int = LABEL_LIMIT_CHARACTERS) -> str:
@@ -78,11 +76,11 @@ class Guard:
         return self._name(MODEL, requested or answered, makes_room=worked)
 
     def origin(self, sent: str | None, *, let_in: bool = True) -> str:
-        """The origin label of a request: what it says of where it comes from, without credentials; else `unknown`.
+        """The origin label of a request: what it says of where it comes from, else `unknown`.
 
         Only a request that was `let_in` makes room for a new one.
         """
-        return self._name(ORIGIN, sent and _CREDENTIALS.sub("", sent), makes_room=let_in)
+        return self._name(ORIGIN, sent, makes_room=let_in)
 
     def _name(self, label: str, name: str | None, *, makes_room: bool) -> str:
         if not name:

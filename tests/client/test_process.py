@@ -22,7 +22,8 @@ def say(*words): os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # in
 
 
 def start(code: str, *arguments: str) -> subprocess.Popen[str]:
-    options = ["-W", "error::ResourceWarning"]
+    # From Python 3.12 on there is a DeprecationWarning at every fork of a process with threads.
+    options = ["-W", "error::ResourceWarning", "-W", "ignore::DeprecationWarning"]
     command = [sys.executable, *options, "-c", HEAD + code, *arguments]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -89,8 +90,6 @@ def test_records_at_the_end_of_the_end_are_dropped_in_silence(recorder: Recorder
 
 
 FORK = """
-import warnings
-warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on, of every fork of a process with threads
 collector.record_query("parent", 0)
 assert collector.flush(10)
 held = threading.Event()

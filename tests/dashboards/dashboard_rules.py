@@ -171,7 +171,7 @@ def _everywhere() -> set[str]:
     return set.intersection(*map(_names, dashboards().values()))
 
 
-def annotations(document: Json) -> list[str]:
+def events(document: Json) -> list[str]:
     """Alerts that fire and restarts are shown in every chart; Grafana's own annotations are there."""
     listed = document["annotations"]["list"]
     shown = [each["expr"] for each in listed if each["enable"] and each["datasource"] == SOURCE]
@@ -270,7 +270,7 @@ RULES: tuple[Check, ...] = (
     idle_lists,
     dashboard_links,
     panel_links,
-    annotations,
+    events,
     placing,
     titles,
     texts,

@@ -21,8 +21,12 @@ SAID = {"$__range": "over the time shown", "30m": "last 30 minutes"}
 """Other windows, and what a panel's description or row must say of them."""
 SUMMARIES = frozenset({"stat", "table", "bargauge", "piechart"})
 """Panels of one value for each series."""
-OF_REQUESTS = frozenset(each.name for each in CATALOGUE if each.kind is Kind.HISTOGRAM and each.feed is Feed.INFERENCE)
-"""Histograms whose observations are requests, which have traces."""
+TIMES_OF_REQUESTS = frozenset(
+    each.name for each in CATALOGUE if (each.kind, each.feed, each.unit) == (Kind.HISTOGRAM, Feed.INFERENCE, "seconds")
+)
+"""Histograms of how long requests took; requests have traces."""
+UNLIMITED = frozenset({"ALERTS"})
+"""An alert on a whole fleet has no instance."""
 
 
 def data_sources(document: Json) -> list[str]:
@@ -92,10 +96,12 @@ def windows(document: Json) -> list[str]:
 
 
 def scopes(document: Json) -> list[str]:
-    """Every selector of a panel is limited to the chosen jobs and instances."""
+    """Every selector is limited to the chosen jobs and instances."""
     found = []
     for each in expressions(document, job="$job", instance="$instance"):
-        for selector, _ in selections(parsed(each.text)) if each.panel != "annotation" else ():
+        for selector, _ in selections(parsed(each.text)):
+            if selector.name in UNLIMITED:
+                continue
             missing = [name for name in ("job", "instance") if f'{name}=~"${name}"' not in str(selector)]
             found += [f"{each.where}: {selector.name} is not limited to the chosen {name}" for name in missing]
     return found
@@ -128,7 +134,7 @@ def thresholds(document: Json) -> list[str]:
 
 
 def exemplars(document: Json) -> list[str]:
-    """Charts of how requests are spread ask for the traces behind them; what is asked once has none."""
+    """Charts of how long requests take ask for the traces behind them; what is asked once has none."""
     found = []
     asked = {where: each["exemplar"] for where, each in targets(document)}
     found += [
@@ -146,10 +152,10 @@ def exemplars(document: Json) -> list[str]:
 
 
 def _of_requests(text: str, kind: str) -> bool:
-    """Whether an expression is a quantile, or the buckets, of something that every request has."""
+    """Whether an expression is a quantile, or the buckets, of a time of requests."""
     calls = [parsed(text)] if kind == "heatmap" else quantiles(parsed(text))
     names = {selector.name or "" for call in calls for selector, _ in selections(call)}
-    return bool({name.removesuffix("_bucket") for name in names} & OF_REQUESTS)
+    return bool({name.removesuffix("_bucket") for name in names} & TIMES_OF_REQUESTS)
 
 
 def overrides(document: Json) -> list[str]:

@@ -18,9 +18,10 @@ from tests.dashboards.vocabulary import bounds, kinds, labels_by_metric
 from tests.promql import LostLabelError, Selector, named
 
 RATES = frozenset({"rate", "irate", "increase"})
+COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 OF_COUNTERS = RATES | {"resets"}
-CHOSEN_ABOVE = frozenset({"job", "instance"})
-"""Labels that a legend may leave out: most people look at one sidecar."""
+CHOSEN_ABOVE = frozenset({"job"})
+"""Labels that a legend may leave out: few people have several jobs."""
 CHARTS = frozenset({"timeseries", "state-timeline", "piechart", "bargauge"})
 LEGEND_LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 OF_TABLES = re.compile(r"Time|Value(?: #[A-Z])?")
@@ -266,6 +267,38 @@ def quantiles(node: syntax.Expr) -> Iterator[syntax.Call]:
         yield from quantiles(node.expr)
 
 
+def vanishing_counts(document: Json) -> list[str]:
+    """Counts of what passes a comparison, where nobody says 0: when nothing passes there is no count at all."""
+    return [
+        f"{each.where}: {count} is empty, not 0, when nothing is counted"
+        for each in readable(document)
+        for count in _filtered_counts(parsed(each.text))
+    ]
+
+
+def _filtered_counts(node: syntax.Expr) -> Iterator[syntax.AggregateExpr]:
+    """Every `count` of a comparison that is not the left side of an `or`."""
+    match node:
+        case syntax.AggregateExpr():
+            if (
+                str(node.op) == "count"
+                and isinstance(node.expr, syntax.BinaryExpr)
+                and str(node.expr.op) in COMPARISONS
+            ):
+                yield node
+            else:
+                yield from _filtered_counts(node.expr)
+        case syntax.BinaryExpr():
+            if str(node.op) != "or":
+                yield from _filtered_counts(node.lhs)
+            yield from _filtered_counts(node.rhs)
+        case syntax.Call():
+            for argument in node.args:
+                yield from _filtered_counts(argument)
+        case syntax.ParenExpr() | syntax.UnaryExpr() | syntax.SubqueryExpr():
+            yield from _filtered_counts(node.expr)
+
+
 def unknown_bounds(document: Json) -> list[str]:
     """Bounds of buckets, chosen by a variable or written down, that the histogram has not; and whole ones, which are
     written `5.0` by a scrape, and `5` by others."""
@@ -320,6 +353,7 @@ CHECKS: tuple[Check, ...] = (
     foreign_links,
     wrong_functions,
     wrong_quantiles,
+    vanishing_counts,
     unknown_bounds,
     unknown_values,
 )

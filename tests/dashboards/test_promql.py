@@ -87,6 +87,8 @@ PLANTED: list[tuple[Check, Change, str]] = [
         asks(f"histogram_quantile(0.5, sum by (le, tier) (rate({TTFT}_sum[5m])))"),
         f"{TTFT}_sum, which is no bucket",
     ),
+    (queries.vanishing_counts, asks("count(llm_upstream_up == 0) / count(llm_upstream_up)"), "== 0) is empty"),
+    (queries.vanishing_counts, asks("scalar(vector(0) or (1 + count by (tier) (llm_upstream_up > 0)))"), "is empty"),
     (queries.unknown_bounds, asks(f'sum (rate({TTFT}_bucket{{le="3.5"}}[5m]))'), "no bound 3.5"),
     (queries.unknown_bounds, chooses("slo_ttft", "0.3"), "no bound 0.3"),
     (queries.unknown_bounds, chooses("slo_ttft", "5.0"), "5.0 is whole"),
@@ -105,7 +107,9 @@ def test_nothing_is_wrong_with_the_queries(name: str, check: Check) -> None:
     assert check(dashboards()[name]) == []
 
 
-@pytest.mark.parametrize(("check", "change", "words"), PLANTED)
+@pytest.mark.parametrize(
+    ("check", "change", "words"), PLANTED, ids=[f"{check.__name__}: {words}" for check, _, words in PLANTED]
+)
 def test_planted_errors_are_found(check: Check, change: Change, words: str) -> None:
     complaints = check(broken(change))
     assert [complaint for complaint in complaints if words in complaint], complaints

@@ -47,7 +47,7 @@ def transforms(**values: Any) -> tuple[str, Change]:
 
 DEFAULTS = ("fieldConfig", "defaults")
 THRESHOLD = {"color": "red", "value": 1}
-SPECIAL = {"type": "special", "options": {"match": "null+nan", "result": {"index": 0, "text": "none"}}}
+SPECIAL: dict[str, Any] = {"type": "special", "options": {"match": "null+nan", "result": {"index": 0, "text": "none"}}}
 
 PLANTED: dict[str, tuple[tuple[str, Change], str]] = {
     "unknown option": (of_panel("stat", "options", grapMode="area"), "grapMode"),

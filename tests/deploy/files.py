@@ -25,17 +25,20 @@ PACKAGES = {
 }
 """Debian packages by program."""
 
+LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The quick one, where PyYAML has it."""
+
 Data = dict[str, Any]
 
 
 def load(path: Path) -> Any:
     """The only document of a YAML file."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return yaml.load(path.read_text(encoding="utf-8"), LOADER)
 
 
 def load_all(path: Path) -> list[Any]:
     """The documents of a YAML file."""
-    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    return list(yaml.load_all(path.read_text(encoding="utf-8"), LOADER))
 
 
 def environment(path: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Who asks whom, in all files of the stack: addresses by where they stand. `test_wiring` compares them with the services."""
+"""Who asks whom in the stack: addresses by where they stand. `test_wiring` compares them with the services."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ from urllib.parse import urlsplit
 
 from tests.deploy.files import Data, load
 
-Addresses = dict[str, str]
-"""`host:port` by the place that names it."""
+Addresses = list[tuple[str, str]]
+"""The place that names an address, and `host:port`."""
 
 
 def addresses(root: Path) -> Addresses:
     """All of them."""
-    return {
-        **of_prometheus(load(root / "prometheus" / "prometheus.yml")),
-        **of_collector(load(root / "deploy" / "otel-collector" / "config.yaml")),
-        **of_tempo(load(root / "deploy" / "tempo" / "tempo.yaml")),
-        **of_grafana(load(root / "dashboards" / "provisioning" / "datasources" / "llama-exporter.yml")),
-    }
+    return [
+        *of_prometheus(load(root / "prometheus" / "prometheus.yml")),
+        *of_collector(load(root / "deploy" / "otel-collector" / "config.yaml")),
+        *of_tempo(load(root / "deploy" / "tempo" / "tempo.yaml")),
+        *of_grafana(load(root / "dashboards" / "provisioning" / "datasources" / "llama-exporter.yml")),
+    ]
 
 
 def of_prometheus(config: Data) -> Addresses:
     """Scrape targets, by job, and Alertmanagers."""
-    found = {f"job {job['job_name']}": target for job in config["scrape_configs"] for target in _targets(job)}
-    managers = config["alerting"]["alertmanagers"]
-    return {**found, **{"alerting": target for manager in managers for target in _targets(manager)}}
-
-
-def _targets(config: Data) -> list[str]:
-    return [target for group in config["static_configs"] for target in group["targets"]]
+    groups = [(f"job {job['job_name']}", job) for job in config["scrape_configs"]]
+    groups += [("alerting", manager) for manager in config["alerting"]["alertmanagers"]]
+    return [
+        (place, target) for place, config in groups for group in config["static_configs"] for target in group["targets"]
+    ]
 
 
 def of_collector(config: Data) -> Addresses:
     """Where each exporter sends."""
-    return {
-        f"exporter {name}": options["endpoint"].removeprefix("http://").partition("/")[0]
+    return [
+        (f"exporter {name}", options["endpoint"].removeprefix("http://").partition("/")[0])
         for name, options in config["exporters"].items()
-    }
+    ]
 
 
 def of_tempo(config: Data) -> Addresses:
     """Where it writes the metrics that it makes."""
-    return {"tempo": urlsplit(write["url"]).netloc for write in config["metrics_generator"]["storage"]["remote_write"]}
+    return [
+        ("tempo", urlsplit(write["url"]).netloc) for write in config["metrics_generator"]["storage"]["remote_write"]
+    ]
 
 
 def of_grafana(config: Data) -> Addresses:
     """Its data sources."""
-    return {f"data source {source['uid']}": urlsplit(source["url"]).netloc for source in config["datasources"]}
+    return [(f"data source {source['uid']}", urlsplit(source["url"]).netloc) for source in config["datasources"]]
 
 
 def unanswered(addresses: Addresses, listening: dict[str, set[int]]) -> list[str]:
-    """Addresses at which nobody listens."""
-    return [place for place, address in addresses.items() if not _answers(address, listening)]
+    """Places whose address nobody listens at."""
+    return [place for place, address in addresses if not _answers(address, listening)]
 
 
 def _answers(address: str, listening: dict[str, set[int]]) -> bool:

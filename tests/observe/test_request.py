@@ -161,6 +161,10 @@ def test_the_body_names_the_model_before_the_query_does() -> None:
         ([(b"x-origin", b"b")], None, None),
         ([(b"x-origin", b"  ")], b"x-origin", None),
         ([(b"x-origin", b"\xe9" * 300)], b"x-origin", "\xe9" * 256),
+        ([(b"origin", b"https://me:secret@chat.example:8443")], None, "https://chat.example:8443"),
+        ([(b"origin", b"https://me:se@cret@chat.example/path@home")], None, "https://chat.example/path@home"),
+        ([(b"origin", b"https://" + b"s" * 300 + b"@chat.example")], None, "https://chat.example"),
+        ([(b"x-origin", b"me@example.org")], b"x-origin", "me@example.org"),
         ([], b"x-origin", None),
     ],
 )

@@ -131,15 +131,12 @@ def test_requests_that_did_not_work_take_no_room() -> None:
         ("https://chat.example", "https://chat.example"),
         ("nightly batch", "nightly batch"),
         ("null", "null"),
-        ("https://me:secret@chat.example:8443", "https://chat.example:8443"),
-        ("https://me:se@cret@chat.example/path@home", "https://chat.example/path@home"),
-        ("me@example.org", "me@example.org"),
         ("a\nb", "a\ufffdb"),
         ("", "unknown"),
         (None, "unknown"),
     ],
 )
-def test_the_origin_is_what_was_sent_but_for_passwords(sent: str | None, label: str) -> None:
+def test_the_origin_is_what_was_sent(sent: str | None, label: str) -> None:
     assert Guard().origin(sent) == label
 
 

@@ -12,6 +12,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
+
+from tests.dashboards.evaluate import QueryError
 from tools.pictures.browser import DrawingError, easel
 from tools.pictures.demo import played
 from tools.pictures.scene import Period, Scene, Stage
@@ -25,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         if options.demo:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="pictures-")))
-            _say(f"the demo plays for {options.seconds:.0f} s")
-            options.prometheus = stack.enter_context(played(folder, options.seconds, options.scrape_interval))
+            _say(f"the demo plays for {options.demo:.0f} s")
+            options.prometheus = stack.enter_context(played(folder, options.demo, options.scrape_interval))
         return _draw(options)
 
 
@@ -70,10 +73,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.pictures", description=__doc__)
     parser.add_argument("dashboards", nargs="*", type=Path, default=sorted((ROOT / "dashboards").glob("*.json")))
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="address of one that scrapes a sidecar")
-    parser.add_argument("--demo", action="store_true", help="start the demo and a Prometheus, and wait --seconds")
+    parser.add_argument(
+        "--demo", type=float, metavar="SECONDS", help="start the demo and a Prometheus, and wait so long"
+    )
     parser.add_argument("--start", type=float, help="Unix seconds")
     parser.add_argument("--end", type=float, help="Unix seconds; now, if left out")
-    parser.add_argument("--seconds", type=float, default=300, help="how much time, without --start")
+    parser.add_argument("--seconds", type=float, default=300, help="how much time to show, without --start")
     parser.add_argument("--scrape-interval", type=float, default=5, help="seconds")
     parser.add_argument("--width", type=int, default=1600, help="pixels")
     parser.add_argument("--expand", action="store_true", help="open the rows that are folded")
@@ -91,5 +96,5 @@ def _pair(text: str) -> tuple[str, str]:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except DrawingError as error:
-        sys.exit(str(error))
+    except (DrawingError, QueryError, httpx.HTTPError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -42,7 +42,7 @@ await build({
   logLevel: 'warning',
 });
 cpSync('node_modules/@grafana/ui/dist/public/img', 'dist/public/build/img', { recursive: true });
-for (const face of ['Regular', 'Medium']) {
+for (const face of ['Regular', 'Medium', 'Italic', 'MediumItalic']) {
   cpSync(`node_modules/inter-ui/web/Inter-${face}.woff2`, `dist/public/fonts/inter/Inter-${face}.woff2`);
 }
 writeFileSync('dist/index.html', PAGE);

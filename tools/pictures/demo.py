@@ -3,7 +3,6 @@ alerts. `__main__` starts it for `--demo`."""
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from exporter.config import environment_without_settings
 from tests.end_to_end.prometheus import program, running
 from tests.system.fake_nvml import compile_library
 
@@ -39,9 +39,13 @@ def played(folder: Path, seconds: float, scrape_interval: float) -> Iterator[str
 def _demo(folder: Path, admin: str) -> Iterator[None]:
     compile_library(folder)
     command = [*LOW_PRIORITY, sys.executable, "-m", "exporter", "demo", "--admin-listen", admin]
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(folder), "FAKE_NVML_FILE": str(folder / "gpus")}
+    environment = {
+        **environment_without_settings(),
+        "LD_LIBRARY_PATH": str(folder),
+        "FAKE_NVML_FILE": str(folder / "gpus"),
+    }
     with (folder / "demo.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own program
             [*command, "--proxy-listen", _free_address()], stdout=log, stderr=log, env=environment, cwd=ROOT
         )
         try:

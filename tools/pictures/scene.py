@@ -58,7 +58,7 @@ class Stage:
     def scene(self, dashboard: Json, links: Sequence[str]) -> Scene:
         """Asks Prometheus everything that the dashboard asks."""
         values = variables(self.prometheus, dashboard, self.chosen)
-        placed = list(_unfold(dashboard["panels"])) if self.expand else dashboard["panels"]
+        placed = list(unfold(dashboard["panels"])) if self.expand else dashboard["panels"]
         widths = {panel["id"]: panel["gridPos"]["w"] for panel in panels({"panels": placed})}
         answers: dict[int, list[Json]] = {}
         found: dict[int, list[str | None]] = {}
@@ -91,7 +91,7 @@ class Stage:
             "instant": query.instant,
             "stepMs": step * 1000,
             "series": [{"labels": dict(one.labels), "points": _points(one)} for one in series],
-            "exemplars": [{"time": time * 1000, "value": value} for time, value in _thin_out(marks, step)],
+            "exemplars": [{"time": time * 1000, "value": value} for time, value in thin_out(marks, step)],
         }
         return answer, fault(series)
 
@@ -113,7 +113,7 @@ class Stage:
         for annotation in _shown_annotations(dashboard):
             query = self._ready(Query(annotation["name"], "A", annotation["expr"]), step, values)
             for series in run(self.prometheus, query, self.period.start // step * step, self.period.end, step):
-                for start, end in _stretches([time for time, value in series.points if value], step):
+                for start, end in stretches([time for time, value in series.points if value], step):
                     yield {
                         "name": annotation["name"],
                         "color": annotation["iconColor"],
@@ -152,13 +152,14 @@ def _shown_annotations(dashboard: Json) -> list[Json]:
     return [entry for entry in entries if entry.get("expr") and entry.get("enable")]
 
 
-def _unfold(entries: Sequence[Json]) -> Iterator[Json]:
+def unfold(entries: Sequence[Json]) -> Iterator[Json]:
     """The panels with all rows open; what lies below an opened row moves down."""
     moved = 0
     for panel in entries:
         place = panel["gridPos"]
         folded: list[Json] = panel.get("panels", []) if panel["type"] == "row" and panel.get("collapsed") else []
-        yield {**panel, "gridPos": {**place, "y": place["y"] + moved}, **({"collapsed": False} if folded else {})}
+        opened = {"collapsed": False, "panels": []} if folded else {}
+        yield {**panel, "gridPos": {**place, "y": place["y"] + moved}, **opened}
         for inside in folded:
             yield {**inside, "gridPos": {**inside["gridPos"], "y": inside["gridPos"]["y"] + moved}}
         if folded:
@@ -175,26 +176,26 @@ def _points(series: Series) -> list[tuple[float, float | None]]:
     return [(time * 1000, value if math.isfinite(value) else None) for time, value in series.points]
 
 
-def _thin_out(marks: Sequence[tuple[float, float]], step: float) -> list[tuple[float, float]]:
+def thin_out(marks: Sequence[tuple[float, float]], step: float) -> list[tuple[float, float]]:
+    """Of the exemplars (time and value) within a step, those that lie well apart."""
     if len(marks) < 2:
         return list(marks)
     mean = sum(value for _, value in marks) / len(marks)
     deviation = math.sqrt(sum((value - mean) ** 2 for _, value in marks) / len(marks))
     kept: dict[float, list[tuple[float, float]]] = {}
-    for time, value in sorted(set(marks), key=lambda mark: -mark[1]):
+    for time, value in sorted(set(marks), key=lambda mark: (-mark[1], mark[0])):
         near = kept.setdefault(time // step, [])
         if not near or near[-1][1] - value >= APART * deviation > 0:
             near.append((time, value))
     return [mark for near in kept.values() for mark in near]
 
 
-def _stretches(times: Sequence[float], step: float) -> Iterator[tuple[float, float]]:
-    start = last = None
+def stretches(times: Sequence[float], step: float) -> Iterator[tuple[float, float]]:
+    """First and last of the times that follow each other step by step."""
+    begun: list[list[float]] = []
     for time in times:
-        if start is None or last is None or time - last > step:
-            if start is not None and last is not None:
-                yield start, last
-            start = time
-        last = time
-    if start is not None and last is not None:
-        yield start, last
+        if begun and time - begun[-1][1] <= step:
+            begun[-1][1] = time
+        else:
+            begun.append([time, time])
+    yield from ((first, last) for first, last in begun)

@@ -60,8 +60,8 @@ PERCENTILES = Row(
         ),
         course(
             "Queue time",
-            "Waiting inside llama-server for a slot, before the prompt was evaluated; of streams whose server gave"
-            " timings.",
+            "Waiting before the prompt was evaluated, most of it inside llama-server for a slot; of requests whose"
+            " server gave timings.",
             catalog.QUEUE_TIME,
         ),
         course(
@@ -86,12 +86,12 @@ PHASES = Row(
     "Where the time goes",
     (
         timeseries(
-            "Mean time of a streamed request, by phase",
-            "Overhead: in the sidecar. Queue: for a slot. Prefill: the rest until the first token. Decode: from"
-            " the first"
-            " token to the last. Stacked they make the mean duration of streamed requests whose server gave timings.",
+            "Mean time of a request, by phase",
+            "Overhead: in the sidecar. Queue: until the prompt is evaluated, for a slot most of all. Prefill: the rest"
+            " until the first token. Decode: from the first token to the last. Each is the mean of the requests that"
+            " have it (prefill and decode: of streams), so the stack is about as high as the mean stream is long.",
             Query(mean(catalog.PROXY_OVERHEAD), "overhead"),
-            Query(mean(catalog.QUEUE_TIME), "queue"),
+            Query(f"clamp_min({mean(catalog.QUEUE_TIME)} - {mean(catalog.PROXY_OVERHEAD)}, 0)", "queue"),
             Query(f"clamp_min({mean(catalog.TIME_TO_FIRST_TOKEN)} - {mean(catalog.QUEUE_TIME)}, 0)", "prefill"),
             Query(f"{rate(catalog.INTER_TOKEN_LATENCY, '_sum')} {PER_REQUEST}", "decode"),
             unit="s",

@@ -83,14 +83,22 @@ BUSY = Row(
             f"{value(catalog.UPSTREAM_SLOTS, state='processing')} / {value(catalog.UPSTREAM_SLOTS)}",
             unit="percentunit",
             steps=thresholds((0.8, YELLOW), (1, RED)),
+            empty=NOT_TOLD,
         ),
-        stat("Slots", "All slots of all models that are loaded.", value(catalog.UPSTREAM_SLOTS), unit="short"),
+        stat(
+            "Slots",
+            "All slots of all models that are loaded.",
+            value(catalog.UPSTREAM_SLOTS),
+            unit="short",
+            empty=NOT_TOLD,
+        ),
         stat(
             "Deferred",
             "Requests that wait for a slot.",
             value(figures.DEFERRED),
             unit="short",
             steps=thresholds((1, YELLOW), (10, RED)),
+            empty=NOT_TOLD,
         ),
         stat(
             "Context used, most",
@@ -98,6 +106,7 @@ BUSY = Row(
             value(catalog.UPSTREAM_CONTEXT_USED, operation="max"),
             unit="percentunit",
             steps=thresholds((0.8, YELLOW), (0.95, RED)),
+            empty=NOT_TOLD,
         ),
         stat(
             "Prompt cache",
@@ -110,6 +119,7 @@ BUSY = Row(
             "Share of the drafted tokens, over the time shown, that the model accepted.",
             share(rate(catalog.DRAFT_TOKENS_ACCEPTED, window=RANGE), rate(catalog.DRAFT_TOKENS, window=RANGE)),
             unit="percentunit",
+            empty=NO_DRAFTS,
         ),
         timeseries(
             "Slots by state",
@@ -175,7 +185,7 @@ CONTEXT = Row(
         timeseries(
             "Context used by slot",
             "Share of each slot's context that its last or present prompt and answer fill: what the KV cache holds.",
-            Query(select(catalog.UPSTREAM_CONTEXT_USED), "{{upstream}} {{model}} {{slot}}"),
+            Query(select(catalog.UPSTREAM_CONTEXT_USED), "{{instance}} {{upstream}} {{model}} {{slot}}"),
             unit="percentunit",
             fill=0,
             max=1,
@@ -318,6 +328,7 @@ MODELS = Row(
             labels=SERVED,
             width=WIDE,
             hidden=("Value",),
+            empty=NOT_TOLD,
         ),
     ),
 )

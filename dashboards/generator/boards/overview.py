@@ -28,8 +28,9 @@ ERRORS = thresholds((0.01, YELLOW), (0.05, RED))
 GOOD = thresholds((0.95, YELLOW), (0.99, GREEN), base=RED)
 BUDGET = thresholds((0, YELLOW), (0.25, GREEN), base=RED)
 AVAILABILITY = figures.availability(RANGE)
-BY_TIER = url("llama-exporter-latency", tier="${__field.labels.tier}")
-BY_MODEL = url("llama-exporter-latency", model="${__data.fields.Model}")
+CHOICES = (TTFT_TARGET, DURATION_TARGET)
+BY_TIER = url("llama-exporter-latency", *CHOICES, tier="${__field.labels.tier:percentencode}")
+BY_MODEL = url("llama-exporter-latency", *CHOICES, model="${__data.fields.Model:percentencode}")
 
 NOW = Row(
     "Now",
@@ -67,6 +68,7 @@ NOW = Row(
             value(figures.DEFERRED),
             unit="short",
             steps=thresholds((1, YELLOW), (10, RED)),
+            empty="Not told",
         ),
         stat(
             "TTFT p95",
@@ -89,7 +91,7 @@ NOW = Row(
         stat(
             "Tiers available",
             "Tiers with at least one model that can answer now, as a share of the tiers that are configured.",
-            f"count({value(catalog.TIER_MODELS_AVAILABLE, by=('tier',))} > 0)"
+            f"(count({value(catalog.TIER_MODELS_AVAILABLE, by=('tier',))} > 0) or vector(0))"
             f" / count({value(catalog.TIER_MODELS_CONFIGURED, by=('tier',))})",
             unit="percentunit",
             steps=thresholds((0.5, YELLOW), (1, GREEN), base=RED),
@@ -366,5 +368,5 @@ BOARD = Dashboard(
     "llama-exporter / Overview",
     "Traffic through the sidecar at a glance: how much, how fast, what failed, by tier and by model.",
     (NOW, SLO, TIERS, MODELS, REASONS),
-    (TTFT_TARGET, DURATION_TARGET, OBJECTIVE),
+    (*CHOICES, OBJECTIVE),
 )

@@ -25,12 +25,12 @@ from dashboards.generator.panels import (
     thresholds,
     timeseries,
 )
-from dashboards.generator.promql import RATE_INTERVAL, rate, select, value
+from dashboards.generator.promql import RANGE, RATE_INTERVAL, increase, rate, select, value
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
 
 GPU = ("instance", "hw_name", "gpu_index")
-GPU_NAME = "{{gpu_index}} {{hw_name}}"
+GPU_NAME = "{{instance}} {{gpu_index}} {{hw_name}}"
 NO_GPU = "No GPU seen"
 NOT_CONFIGURED = "Not configured"
 FILLING = thresholds((0.8, YELLOW), (0.95, RED))
@@ -69,14 +69,23 @@ def limit_line(name: str) -> Json:
 
 
 GPU_POWER = (
-    f"sum by (instance) (rate({select(catalog.GPU_ENERGY)}[{RATE_INTERVAL}]))"
-    f" or sum by (instance) (avg_over_time({select(catalog.GPU_POWER)}[{RATE_INTERVAL}]))"
+    f"sum by (instance) (rate({select(catalog.GPU_ENERGY)}[{RATE_INTERVAL}])"
+    f" or avg_over_time({select(catalog.GPU_POWER)}[{RATE_INTERVAL}]))"
 )
-"""Watts of all GPUs of a machine; from the energy counter where the GPU has one."""
+"""Watts of all GPUs of a machine; from the energy counter where a GPU has one."""
+GPU_ENERGY = (
+    f"sum(increase({select(catalog.GPU_ENERGY)}[{RANGE}])"
+    f" or avg_over_time({select(catalog.GPU_POWER)}[{RANGE}]) * $__range_s)"
+)
+"""Joules of all GPUs over the time shown."""
 BUSY_TIME = rate(catalog.REQUEST_DURATION, "_sum", by=("instance", "tier"))
+ALL_BUSY_TIME = rate(
+    catalog.REQUEST_DURATION, "_sum", by=("instance",), tier="=~.*", upstream="=~.*", gen_ai_request_model="=~.*"
+)
+"""Of every tier, whichever is chosen: energy is divided among all of them."""
 ENERGY_PER_TOKEN_BY_TIER = (
-    f"sum by (tier) ({BUSY_TIME} / on (instance) group_left () sum by (instance) ({BUSY_TIME})"
-    f" * on (instance) group_left () ({GPU_POWER})) / ({figures.tokens('output', 'tier')})"
+    f"sum by (tier) ({BUSY_TIME} / on (instance) group_left () {ALL_BUSY_TIME}"
+    f" * on (instance) group_left () {GPU_POWER}) / ({figures.tokens('output', 'tier')})"
 )
 
 GRID = Row(
@@ -164,7 +173,7 @@ GPUS = Row(
     (
         gpu_course(
             "GPU utilization",
-            "Share of time in which a kernel was running.",
+            "Share of the driver's latest sampling period, a second or less, in which a kernel was running.",
             catalog.GPU_UTILIZATION,
             "percentunit",
             max=1,
@@ -212,7 +221,10 @@ GPUS = Row(
         timeseries(
             "Clocks",
             "Clock frequencies of each GPU.",
-            Query(value(catalog.GPU_CLOCK, by=("gpu_index", "clock"), operation="max"), "{{gpu_index}} {{clock}}"),
+            Query(
+                value(catalog.GPU_CLOCK, by=("instance", "gpu_index", "clock"), operation="max"),
+                "{{instance}} {{gpu_index}} {{clock}}",
+            ),
             unit="hertz",
             width=THIRD,
             fill=0,
@@ -220,7 +232,8 @@ GPUS = Row(
         ),
         gpu_course(
             "Memory controller",
-            "Share of time in which GPU memory was read or written: decoding is bound by it.",
+            "Share of the driver's latest sampling period in which GPU memory was read or written: decoding is bound by"
+            " it.",
             catalog.GPU_MEMORY_CONTROLLER,
             "percentunit",
             max=1,
@@ -264,20 +277,21 @@ ENERGY = Row(
         stat(
             "Energy",
             "Energy that all GPUs used over the time shown.",
-            f"sum(increase({select(catalog.GPU_ENERGY)}[$__range]))",
+            GPU_ENERGY,
             unit="joule",
             width=8,
+            empty=NO_GPU,
         ),
         stat(
             "Energy per output token",
             "Joules of all GPUs per token generated, over the time shown.",
-            f"sum(increase({select(catalog.GPU_ENERGY)}[$__range])) / {figures.tokens('output', window='$__range')}"
-            " / $__range_s",
+            f"{GPU_ENERGY} / {increase(catalog.TOKEN_USAGE, '_sum', gen_ai_token_type='output')}",
             unit="joule",
             decimals=2,
             width=8,
+            empty=NO_GPU,
         ),
-        stat("GPU power", "What all GPUs draw now.", value(catalog.GPU_POWER), unit="watt", width=8),
+        stat("GPU power", "What all GPUs draw now.", value(catalog.GPU_POWER), unit="watt", width=8, empty=NO_GPU),
     ),
 )
 
@@ -287,7 +301,7 @@ HOST = Row(
         timeseries(
             "CPU time by mode",
             "CPUs that were busy with each mode.",
-            Query(rate(catalog.CPU_TIME, by=("cpu_mode",), cpu_mode="!=idle"), "{{cpu_mode}}"),
+            Query(rate(catalog.CPU_TIME, by=("cpu_mode",), cpu_mode="!~idle|iowait"), "{{cpu_mode}}"),
             unit="short",
             width=THIRD,
             stack=True,
@@ -321,7 +335,7 @@ HOST = Row(
             Query(
                 f"{value(catalog.FILESYSTEM_USAGE, by=MOUNT, system_filesystem_state='used')}"
                 f" / {value(catalog.FILESYSTEM_LIMIT, by=MOUNT)}",
-                "{{system_filesystem_mountpoint}}",
+                "{{instance}} {{system_filesystem_mountpoint}}",
                 instant=True,
             ),
             unit="percentunit",

@@ -75,7 +75,7 @@ TIERS = Row(
         timeseries(
             "Decode speed by tier",
             "Median tokens per second of one request.",
-            Query(quantile(0.5, catalog.OUTPUT_SPEED, by=("tier",)), "{{tier}}"),
+            Query(quantile(0.5, catalog.OUTPUT_SPEED, by=("tier",)), "{{tier}}", exemplar=True),
             unit="short",
             width=THIRD,
             fill=0,
@@ -141,16 +141,18 @@ DECIDED = Row(
             unit="short",
             steps=CELLS,
             width=THIRD,
+            empty=NO_CHOICE,
         ),
         matrix(
             "Mean score",
-            "Mean complexity score of the requests in each cell of the decision matrix.",
+            "Mean complexity score of the requests in each cell of the decision matrix, over the time shown.",
             mean(catalog.ROUTING_SCORE, by=("complexity", "tier"), window=RANGE),
             rows="complexity",
             columns="tier",
             unit="short",
             steps=thresholds((0, BLUE), (3, GREEN), (7, YELLOW), (10, ORANGE), base="transparent"),
             width=THIRD,
+            empty=NO_CHOICE,
         ),
         stat(
             "Decisions",
@@ -167,18 +169,21 @@ DECIDED = Row(
             unit="percentunit",
             steps=thresholds((0.05, YELLOW), (0.2, RED)),
             decimals=1,
+            empty=NO_CHOICE,
         ),
         stat(
             "Decision time",
             "Mean time that it took to decide, over the time shown.",
             mean(catalog.ROUTING_DECISION_DURATION, window=RANGE),
             unit="s",
+            empty=NO_CHOICE,
         ),
         stat(
             "Decision time p99",
             "99 of 100 decisions took no longer, over the time shown.",
             quantile(0.99, catalog.ROUTING_DECISION_DURATION, window=RANGE),
             unit="s",
+            empty=NO_CHOICE,
         ),
         timeseries(
             "Decisions by tier",
@@ -217,6 +222,7 @@ DECIDED = Row(
             "Routed requests by their complexity score.",
             increase(catalog.ROUTING_SCORE, "_bucket", by=("le",), window=RATE_INTERVAL),
             unit="short",
+            empty=NO_CHOICE,
         ),
         timeseries(
             "Score by complexity, median",

@@ -47,7 +47,7 @@ function drawAnnotation(plot: uPlot, { from, to, color }: Annotation, theme: Gra
 
 function drawExemplar(plot: uPlot, { time, value }: Exemplar, theme: GrafanaTheme2): void {
   const { ctx, bbox } = plot;
-  const scale = Object.keys(plot.scales).find((key) => key !== 'x');
+  const scale = plot.series[1]?.scale;
   if (scale === undefined) {
     return;
   }
