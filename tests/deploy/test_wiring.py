@@ -134,7 +134,9 @@ def mounted(tmp_path: Path, compose: Data) -> Path:
     """Where the configuration of Prometheus lies in its container, below a temporary root."""
     source, target = str(compose["services"]["prometheus"]["volumes"][0]).split(":")[:2]
     shutil.copytree(ROOT / source, tmp_path / target.lstrip("/"))
-    config = next(word for word in compose["services"]["prometheus"]["command"] if word.startswith("--config.file="))
+    config: str = next(
+        word for word in compose["services"]["prometheus"]["command"] if word.startswith("--config.file=")
+    )
     return tmp_path / config.removeprefix("--config.file=").lstrip("/")
 
 
