@@ -169,16 +169,19 @@ def timeseries(
     bars: bool = False,
     lines_at: Json | None = None,
     overrides: Sequence[Json] = (),
+    least_top: float | None = None,
     empty: str = NOTHING,
     **defaults: Any,
 ) -> Panel:
-    """Courses over time. `lines_at`: thresholds to be drawn as lines."""
+    """Courses over time. `lines_at`: thresholds to be drawn as lines; `least_top`: where the axis ends at least, so
+    that a course of zeros does not look like one of hundreds."""
     custom = {
         "axisBorderShow": False,
         "axisCenteredZero": False,
         "axisColorMode": "text",
         "axisLabel": "",
         "axisPlacement": "auto",
+        **({} if least_top is None else {"axisSoftMax": least_top}),
         "barAlignment": 0,
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 70 if bars else 40 if stack else fill,
@@ -194,15 +197,14 @@ def timeseries(
         "stacking": {"group": "A", "mode": "normal" if stack else "none"},
         "thresholdsStyle": {"mode": "line" if lines_at else "off"},
     }
-    options = {
-        "legend": {
-            "calcs": ["mean", "max", "lastNotNull"],
-            "displayMode": "table",
-            "placement": "bottom",
-            "showLegend": True,
-        },
-        "tooltip": {"mode": "multi", "sort": "desc"},
+    narrow = width < HALF
+    legend = {
+        "calcs": [] if narrow else ["mean", "max"],
+        "displayMode": "list" if narrow else "table",
+        "placement": "bottom" if narrow else "right",
+        "showLegend": True,
     }
+    options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
     colors = {**thresholds(), **(lines_at or {}), "color": {"mode": "palette-classic"}}
     return Panel(
         "timeseries",
@@ -240,7 +242,7 @@ def heatmap(
             "mode": "scheme",
             "reverse": False,
             "scale": "exponential",
-            "scheme": "Turbo",
+            "scheme": "Oranges",
             "steps": 64,
         },
         "exemplars": {"color": "rgba(255,0,255,0.7)"},
@@ -279,7 +281,8 @@ def table(
     order = {name: index for index, name in enumerate((*labels, *values))}
     organized = {"excludeByName": dict.fromkeys(("Time", *hidden), True), "indexByName": order, "renameByName": renamed}
     transformations = ({"id": "merge", "options": {}}, {"id": "organize", "options": organized})
-    units = tuple(override(name, unit=unit) for name, (_, unit) in columns.items())
+    units = tuple(override(name, **_count(unit)) for name, (_, unit) in columns.items())
+    words = tuple(override(name, noValue="-") for name in labels.values())
     return Panel(
         "table",
         title,
@@ -289,14 +292,27 @@ def table(
         height,
         "short",
         {**thresholds(), "color": {"mode": "thresholds"}},
-        {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False},
+        {
+            "align": "auto",
+            "cellOptions": {"type": "auto"},
+            "filterable": False,
+            "inspect": False,
+            "minWidth": CELL_PIXELS,
+        },
         TABLE_OPTIONS,
-        (*units, *overrides),
+        (*units, *words, *overrides),
         transformations,
         empty=empty,
     )
 
 
+def _count(unit: str) -> Json:
+    """A unit as a property; of counts, which `increase` makes fractions of, without decimals."""
+    return {"unit": unit, "decimals": 0} if unit == "locale" else {"unit": unit}
+
+
+CELL_PIXELS = 80
+"""Least width of a column; Grafana's own is wider than most of ours need."""
 TABLE_OPTIONS: Json = {
     "cellHeight": "sm",
     "frameIndex": 0,
@@ -313,12 +329,15 @@ def matrix(
     columns: str,
     unit: str,
     steps: Json,
+    missing: str = "zero",
     width: int = HALF,
     height: int = 8,
     empty: str = NOTHING,
 ) -> Panel:
-    """A table with a label down the side, another along the top, and coloured values."""
-    grouped = {"columnField": columns, "emptyValue": "zero", "rowField": rows, "valueField": "Value"}
+    """A table with a label down the side, another along the top, and coloured values. `missing`: what a cell without a
+    value holds, `zero` or `null`."""
+    ordered = {"fields": {}, "sort": [{"desc": False, "field": columns}]}
+    grouped = {"columnField": columns, "emptyValue": missing, "rowField": rows, "valueField": "Value"}
     return Panel(
         "table",
         title,
@@ -333,10 +352,11 @@ def matrix(
             "cellOptions": {"mode": "basic", "type": "color-background"},
             "filterable": False,
             "inspect": False,
+            "minWidth": CELL_PIXELS,
         },
         TABLE_OPTIONS,
         ({"matcher": {"id": "byName", "options": f"{rows}\\{columns}"}, "properties": [PLAIN_CELL]},),
-        ({"id": "groupingToMatrix", "options": grouped},),
+        ({"id": "sortBy", "options": ordered}, {"id": "groupingToMatrix", "options": grouped}),
         empty=empty,
     )
 
@@ -360,7 +380,7 @@ def bars(
     options = {
         "displayMode": "basic",
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
-        "maxVizHeight": 300,
+        "maxVizHeight": 36,
         "minVizHeight": 16,
         "minVizWidth": 8,
         "namePlacement": "auto",

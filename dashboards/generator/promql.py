@@ -75,11 +75,6 @@ def share(part: str, whole: str) -> str:
     return f"(({part}) or 0 * ({whole})) / ({whole})"
 
 
-def or_none(expression: str, label: str) -> str:
-    """The same, and 0 for a `label` called "none" as long as nothing has happened that could be counted."""
-    return f'{expression} or label_replace(vector(0), "{label}", "none", "", "")'
-
-
 def _over(function: str, metric: Metric, suffix: str, by: tuple[str, ...], samples: str) -> str:
     if metric.kind not in (Kind.COUNTER, Kind.HISTOGRAM):
         raise ValueError(f"{metric.name} is a {metric.kind}: {function}() means nothing")

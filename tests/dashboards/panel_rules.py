@@ -11,7 +11,22 @@ from tests.dashboards.documents import Check, Json, panels, targets
 from tests.dashboards.queries import expressions, parsed, quantiles, selections, shown_columns
 
 UNITS = frozenset(
-    {"none", "short", "percent", "percentunit", "s", "ms", "bytes", "decbytes", "Bps", "pps", "iops", "reqps", "ops"}
+    {
+        "none",
+        "short",
+        "locale",
+        "percent",
+        "percentunit",
+        "s",
+        "ms",
+        "bytes",
+        "decbytes",
+        "Bps",
+        "pps",
+        "iops",
+        "reqps",
+        "ops",
+    }
     | {"celsius", "hertz", "joule", "watt", "watth", "bool", "rotrpm"}
 )
 """Those of Grafana's units (`getValueFormats` of @grafana/data) that make sense here; look others up there."""

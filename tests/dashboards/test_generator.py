@@ -71,7 +71,6 @@ SCOPE = 'job=~"$job", instance=~"$instance"'
         (promql.value(BUILD, by=("version",), operation="max"), f"max by (version) (build_info{{{SCOPE}}})"),
         (promql.value(LEVEL), f'sum (level{{{SCOPE}, gen_ai_request_model=~"$model"}})'),
         (promql.share("a", "b"), "((a) or 0 * (b)) / (b)"),
-        (promql.or_none("x", "task"), 'x or label_replace(vector(0), "task", "none", "", "")'),
     ],
 )
 def test_queries(written: str, expected: str) -> None:

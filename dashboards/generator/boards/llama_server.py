@@ -35,9 +35,8 @@ PREDICTED_SECONDS = llamacpp("tokens_predicted_seconds")
 DECODES = llamacpp("n_decode")
 LONGEST = llamacpp("n_tokens_max", Kind.GAUGE)
 BUSY_SLOTS = llamacpp("n_busy_slots_per_decode", Kind.GAUGE)
-WHO = ("tier", "upstream", "model")
-NAMED = "{{tier}} {{upstream}} {{model}}"
-SLOTS_OF = ("upstream", "model")
+WHO = ("upstream", "model")
+NAMED = "{{upstream}} {{model}}"
 NOT_TOLD = "Not told by the server"
 NO_DRAFTS = "No speculative decoding"
 SERVED = {
@@ -68,7 +67,7 @@ def speed(tokens: str, seconds: str) -> str:
 def model_state() -> str:
     """The number in STATES of the state that a model is in."""
     parts = [
-        f"{number} * {value(catalog.UPSTREAM_MODEL_STATE, by=SLOTS_OF, operation='max', state=name)}"
+        f"{number} * {value(catalog.UPSTREAM_MODEL_STATE, by=WHO, operation='max', state=name)}"
         for number, (name, _) in STATES.items()
     ]
     return " + ".join(parts)
@@ -128,16 +127,14 @@ BUSY = Row(
             unit="short",
             width=THIRD,
             stack=True,
-            decimals=0,
             empty=NOT_TOLD,
         ),
         timeseries(
             "Slots busy by model",
             "Slots that work on a request.",
-            Query(value(catalog.UPSTREAM_SLOTS, by=SLOTS_OF, state="processing"), "{{upstream}} {{model}}"),
+            Query(value(catalog.UPSTREAM_SLOTS, by=WHO, state="processing"), NAMED),
             unit="short",
             width=THIRD,
-            decimals=0,
             empty=NOT_TOLD,
         ),
         timeseries(
@@ -147,7 +144,6 @@ BUSY = Row(
             Query(value(figures.DEFERRED, by=("upstream",)), "{{upstream}} deferred"),
             unit="short",
             width=THIRD,
-            decimals=0,
             empty=NOT_TOLD,
         ),
         timeseries(
@@ -238,7 +234,7 @@ SPEED = Row(
         timeseries(
             "Decode speed of one request, median",
             "Tokens per second, as the server timed it, else measured.",
-            Query(quantile(0.5, catalog.OUTPUT_SPEED, by=("tier", "upstream")), "{{tier}} {{upstream}}", exemplar=True),
+            Query(quantile(0.5, catalog.OUTPUT_SPEED, by=("upstream",)), "{{upstream}}", exemplar=True),
             unit="short",
             width=THIRD,
             fill=0,
@@ -246,7 +242,7 @@ SPEED = Row(
         timeseries(
             "Prefill speed of one request, median",
             "Prompt tokens per second, cached ones not counted.",
-            Query(quantile(0.5, catalog.PROMPT_SPEED, by=("tier", "upstream")), "{{tier}} {{upstream}}", exemplar=True),
+            Query(quantile(0.5, catalog.PROMPT_SPEED, by=("upstream",)), "{{upstream}}", exemplar=True),
             unit="short",
             width=THIRD,
             fill=0,
@@ -306,7 +302,7 @@ MODELS = Row(
         states(
             "Model states",
             "What state each model is in; a llama-server in router mode loads, sleeps and unloads its models.",
-            Query(model_state(), "{{upstream}} {{model}}"),
+            Query(model_state(), NAMED),
             names=STATES,
             width=16,
         ),

@@ -189,6 +189,7 @@ TIERS = Row(
                 Query(figures.failed_share("tier"), "{{tier}}"),
                 unit="percentunit",
                 width=THIRD,
+                least_top=0.05,
             ),
             "Latency of this tier",
             BY_TIER,
@@ -239,7 +240,7 @@ MODELS = Row(
                 "What each model was asked for over the time shown, and how fast it was: TTFT and duration are 95th"
                 " percentiles, the decode speed is the median.",
                 {
-                    "Requests": (increase(catalog.REQUESTS, by=(MODEL,)), "short"),
+                    "Requests": (increase(catalog.REQUESTS, by=(MODEL,)), "locale"),
                     "Failed": (figures.failed_share(MODEL, window=RANGE), "percentunit"),
                     "Input tokens": (
                         increase(catalog.TOKEN_USAGE, "_sum", by=(MODEL,), gen_ai_token_type="input"),
@@ -263,7 +264,7 @@ MODELS = Row(
             "Top models",
             "The ten models that were asked for most, over the time shown.",
             Query(f"topk(10, {increase(catalog.REQUESTS, by=(MODEL,))})", f"{{{{{MODEL}}}}}", instant=True),
-            unit="short",
+            unit="locale",
             decimals=0,
         ),
         timeseries(
@@ -338,7 +339,7 @@ REASONS = Row(
             "The ten origins with most requests, over the time shown: the page that sent them, or the name that the"
             " client gave itself.",
             Query(f"topk(10, {increase(catalog.ORIGIN_REQUESTS, by=('origin',))})", "{{origin}}", instant=True),
-            unit="short",
+            unit="locale",
             width=QUARTER,
             decimals=0,
         ),
@@ -358,6 +359,7 @@ REASONS = Row(
             ),
             unit="reqps",
             width=HALF,
+            least_top=0.1,
             stack=True,
         ),
     ),

@@ -18,7 +18,7 @@ from dashboards.generator.panels import (
     thresholds,
     timeseries,
 )
-from dashboards.generator.promql import RATE_INTERVAL, increase, mean, or_none, quantile, rate, value
+from dashboards.generator.promql import RATE_INTERVAL, increase, mean, quantile, rate, value
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
 
@@ -28,8 +28,8 @@ BUILD = {"instance": "Instance", "version": "Version", "python_version": "Python
 
 def trouble(title: str, meaning: str, metric: Metric, label: str) -> Panel:
     """How often something went wrong that should not, by what it was."""
-    query = Query(or_none(rate(metric, by=(label,)), label), f"{{{{{label}}}}}")
-    return timeseries(title, meaning, query, unit="ops", width=THIRD, stack=True)
+    query = Query(rate(metric, by=(label,)), f"{{{{{label}}}}}")
+    return timeseries(title, meaning, query, unit="ops", width=THIRD, stack=True, least_top=0.1)
 
 
 def count(title: str, meaning: str, metric: Metric) -> Panel:
@@ -141,7 +141,6 @@ COST = Row(
             Query(value(catalog.SIDECAR_OPEN_CONNECTIONS, by=("instance", "listener")), "{{instance}} {{listener}}"),
             unit="short",
             width=THIRD,
-            decimals=0,
         ),
         timeseries(
             "File descriptors",
@@ -149,7 +148,6 @@ COST = Row(
             Query(value(catalog.PROCESS_OPEN_FDS, by=("instance",)), "{{instance}}"),
             unit="short",
             width=THIRD,
-            decimals=0,
         ),
         timeseries(
             "Threads",
@@ -157,7 +155,6 @@ COST = Row(
             Query(value(catalog.PROCESS_THREADS, by=("instance",)), "{{instance}}"),
             unit="short",
             width=THIRD,
-            decimals=0,
         ),
     ),
 )
@@ -167,20 +164,20 @@ COLLECTORS = Row(
     (
         states(
             "Collectors over time",
-            "Whether the last run of each collector succeeded.",
+            "Whether the last run of each collector succeeded, on every instance that is chosen.",
             Query(
-                value(catalog.SIDECAR_COLLECTOR_SUCCESS, by=("instance", "collector"), operation="min"),
-                "{{instance}} {{collector}}",
+                value(catalog.SIDECAR_COLLECTOR_SUCCESS, by=("collector",), operation="min"),
+                "{{collector}}",
             ),
             names={0: ("failed", RED), 1: ("well", GREEN)},
             width=THIRD,
         ),
         timeseries(
             "Age of samples",
-            "Time since each collector last succeeded.",
+            "Time since each collector last succeeded; the oldest of the instances that are chosen.",
             Query(
-                value(catalog.SIDECAR_SAMPLE_AGE, by=("instance", "collector"), operation="max"),
-                "{{instance}} {{collector}}",
+                value(catalog.SIDECAR_SAMPLE_AGE, by=("collector",), operation="max"),
+                "{{collector}}",
             ),
             unit="s",
             fill=0,
@@ -188,10 +185,10 @@ COLLECTORS = Row(
         ),
         timeseries(
             "Duration of collectors",
-            "Time that each collector's last run took; none of it is spent at a scrape.",
+            "Time that each collector's last run took, on the slowest instance; none of it is spent at a scrape.",
             Query(
-                value(catalog.SIDECAR_COLLECTOR_DURATION, by=("instance", "collector"), operation="max"),
-                "{{instance}} {{collector}}",
+                value(catalog.SIDECAR_COLLECTOR_DURATION, by=("collector",), operation="max"),
+                "{{collector}}",
             ),
             unit="s",
             fill=0,

@@ -69,6 +69,7 @@ interface Link {
 
 type Transformation =
   | { id: 'merge'; options: Record<string, never> }
+  | { id: 'sortBy'; options: { fields: Record<string, never>; sort: Array<{ field: string; desc: boolean }> } }
   | {
       id: 'organize';
       options: {
