@@ -96,7 +96,7 @@ PLANTED: dict[str, tuple[tuple[str, Change], str]] = {
     "override of another panel type": (overrides("table", "custom.lineWidth", 1), "lineWidth"),
     "unknown transformation": (transforms(id="organise", options={}), "organise"),
     "unknown option of a transformation": (transforms(id="merge", options={"by": "tier"}), "string"),
-    "transformation without its options": (transforms(id="groupingToMatrix", options={"rowField": "a"}), "columnField"),
+    "transformation without its options": (transforms(id="groupingToMatrix", options={"rowField": "a"}), "rowField"),
     "unknown field of a query": (of_panel("stat", "targets", 0, expression="up"), "expression"),
     "unknown format of a query": (of_panel("stat", "targets", 0, format="timeseries"), "timeseries"),
     "another data source": (of_panel("stat", "targets", 0, datasource={"type": "loki", "uid": "a"}), "loki"),
