@@ -170,11 +170,16 @@ def timeseries(
     lines_at: Json | None = None,
     overrides: Sequence[Json] = (),
     least_top: float | None = None,
+    long_names: bool = False,
     empty: str = NOTHING,
     **defaults: Any,
 ) -> Panel:
-    """Courses over time. `lines_at`: thresholds to be drawn as lines; `least_top`: where the axis ends at least, so
-    that a course of zeros does not look like one of hundreds."""
+    """Courses over time, with mean and highest value beside them where there is room: in a wide panel, unless it has
+    `long_names`.
+
+    `lines_at`: thresholds to be drawn as lines. `least_top`: where the axis ends at least, so that a course of zeros
+    does not look like one of hundreds.
+    """
     custom = {
         "axisBorderShow": False,
         "axisCenteredZero": False,
@@ -197,7 +202,7 @@ def timeseries(
         "stacking": {"group": "A", "mode": "normal" if stack else "none"},
         "thresholdsStyle": {"mode": "line" if lines_at else "off"},
     }
-    narrow = width < HALF
+    narrow = long_names or width < HALF
     legend = {
         "calcs": [] if narrow else ["mean", "max"],
         "displayMode": "list" if narrow else "table",

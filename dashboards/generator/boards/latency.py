@@ -103,6 +103,7 @@ PHASES = Row(
             " falls, prompts are evaluated anew and the first token comes later.",
             Query(mean(catalog.TIME_TO_FIRST_TOKEN), "TTFT, mean", exemplar=True),
             Query(figures.cached_share(), "cached prompt tokens"),
+            long_names=True,
             unit="s",
             fill=0,
             overrides=(override("cached prompt tokens", unit="percentunit", custom_axisPlacement="right", max=1),),
@@ -125,6 +126,7 @@ PHASES = Row(
             "Share of requests whose first token, and whose end, came within the targets chosen above.",
             Query(figures.within(catalog.TIME_TO_FIRST_TOKEN, "$slo_ttft"), "first token within $slo_ttft s"),
             Query(figures.within(catalog.REQUEST_DURATION, "$slo_duration"), "end within $slo_duration s"),
+            long_names=True,
             unit="percentunit",
             fill=0,
             max=1,
@@ -169,7 +171,7 @@ OPERATIONS = Row(
             "Operations",
             "Requests that ran the model, over the time shown, by what was asked for.",
             {
-                "Requests": (increase(catalog.REQUEST_DURATION, "_count", by=("gen_ai_operation_name",)), "short"),
+                "Requests": (increase(catalog.REQUEST_DURATION, "_count", by=("gen_ai_operation_name",)), "locale"),
                 "p50": (quantile(0.5, catalog.REQUEST_DURATION, by=("gen_ai_operation_name",), window=RANGE), "s"),
                 "p95": (quantile(0.95, catalog.REQUEST_DURATION, by=("gen_ai_operation_name",), window=RANGE), "s"),
                 "p99": (quantile(0.99, catalog.REQUEST_DURATION, by=("gen_ai_operation_name",), window=RANGE), "s"),
@@ -180,7 +182,7 @@ OPERATIONS = Row(
             "Upstreams",
             "Requests that ran the model, over the time shown, by the server that answered.",
             {
-                "Requests": (increase(catalog.REQUEST_DURATION, "_count", by=("upstream",), upstream="!="), "short"),
+                "Requests": (increase(catalog.REQUEST_DURATION, "_count", by=("upstream",), upstream="!="), "locale"),
                 "Failed": (
                     share(
                         increase(catalog.REQUESTS, by=("upstream",), **figures.FAILED),

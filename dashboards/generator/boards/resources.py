@@ -267,6 +267,7 @@ ENERGY = Row(
             " for somebody else.",
             Query(figures.tokens("output"), "output tokens/s"),
             Query(value(catalog.GPU_UTILIZATION, operation="avg"), "GPU utilization"),
+            long_names=True,
             unit="short",
             fill=0,
             overrides=(override("GPU utilization", unit="percentunit", custom_axisPlacement="right", max=1),),
