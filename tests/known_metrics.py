@@ -17,7 +17,9 @@ OF_PROMETHEUS: Mapping[str, frozenset[str]] = {
     "up": frozenset(),
     "scrape_duration_seconds": frozenset(),
     "scrape_samples_scraped": frozenset(),
-    "ALERTS": frozenset({"alertname", "alertstate", "severity", "tier", "upstream"}),
+    "ALERTS": frozenset(
+        {"alertname", "alertstate", "severity", "tier", "upstream", "model", "slo", "collector", "hw_id"}
+    ),
 }
 SAMPLE = re.compile(r"^(llamacpp:\w+)(?:\{(.*)\})? ")
 LABEL = re.compile(r'(\w+)="(?:[^"\\]|\\.)*"')

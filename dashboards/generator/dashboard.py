@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dashboards.generator.panels import DATASOURCE, WIDE, Json, Panel
+from dashboards.generator.panel import DATASOURCE, WIDE, Json, Panel
+from dashboards.generator.promql import OF_TIER
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
 
@@ -22,7 +23,6 @@ class Row:
 
     title: str
     panels: tuple[Panel, ...]
-    collapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +35,32 @@ class Choice:
     values: tuple[tuple[str, str], ...]
 
 
+def _bounds(*seconds: str) -> tuple[tuple[str, str], ...]:
+    """Bounds of buckets as values for `le=~`. Scraped whole ones are written `20.0`, pushed ones may be `20`."""
+    return tuple((f"{each} s", each if "." in each else f"{each}([.]0)?") for each in seconds)
+
+
 TTFT_TARGET = Choice(
     "slo_ttft",
     "TTFT target",
     "A first token is in time when it comes within this; a bound of the histogram's buckets",
-    tuple((f"{bound} s", bound) for bound in ("2.5", "0.1", "0.25", "0.5", "0.75", "7.5")),
+    _bounds("2.5", "0.1", "0.25", "0.5", "0.75", "7.5", "20", "40", "80"),
 )
 DURATION_TARGET = Choice(
     "slo_duration",
     "E2E target",
     "A request is in time when it ends within this; a bound of the histogram's buckets",
-    tuple((f"{bound} s", bound) for bound in ("20.48", "1.28", "2.56", "5.12", "10.24", "40.96", "81.92", "163.84")),
+    _bounds("20.48", "1.28", "2.56", "5.12", "10.24", "40.96", "81.92", "163.84", "327.68"),
 )
+SHARES = (("99 %", "0.99"), ("90 %", "0.9"), ("95 %", "0.95"), ("99.5 %", "0.995"), ("99.9 %", "0.999"))
 OBJECTIVE = Choice(
-    "slo_objective",
-    "Objective",
-    "The share of requests that is to be good",
-    tuple(
-        (f"{text} %", share)
-        for text, share in (("99", "0.99"), ("90", "0.9"), ("95", "0.95"), ("99.5", "0.995"), ("99.9", "0.999"))
-    ),
+    "slo_availability", "Availability objective", "The share of requests to models that is not to fail", SHARES
+)
+TTFT_OBJECTIVE = Choice(
+    "slo_in_time",
+    "TTFT objective",
+    "The share of first tokens that is to be in time",
+    (("95 %", "0.95"), *(each for each in SHARES if each[1] != "0.95")),
 )
 
 
@@ -81,7 +87,7 @@ class Dashboard:
             "links": [_links()],
             "panels": _place(self.rows),
             "preload": False,
-            "refresh": "10s",
+            "refresh": "30s",
             "schemaVersion": SCHEMA_VERSION,
             "tags": [TAG],
             "templating": {"list": [*_variables(), *(_choice(each) for each in self.choices)]},
@@ -109,27 +115,19 @@ def _place(rows: tuple[Row, ...]) -> list[Json]:
     placed: list[Json] = []
     y = 0
     for row in rows:
-        head: Json = {
-            "collapsed": row.collapsed,
-            "gridPos": {"h": HEAD_HEIGHT, "w": WIDE, "x": 0, "y": y},
-            "id": _next_identifier(placed),
-            "panels": [],
-            "title": row.title,
-            "type": "row",
-        }
-        placed.append(head)
-        y += HEAD_HEIGHT
-        inside, below = _place_panels(row.panels, y, _next_identifier(placed))
-        if row.collapsed:
-            head["panels"] = inside
-        else:
-            placed += inside
-            y = below
+        placed.append(
+            {
+                "collapsed": False,
+                "gridPos": {"h": HEAD_HEIGHT, "w": WIDE, "x": 0, "y": y},
+                "id": len(placed) + 1,
+                "panels": [],
+                "title": row.title,
+                "type": "row",
+            }
+        )
+        inside, y = _place_panels(row.panels, y + HEAD_HEIGHT, len(placed) + 1)
+        placed += inside
     return placed
-
-
-def _next_identifier(placed: list[Json]) -> int:
-    return 1 + sum(1 + len(panel.get("panels", ())) for panel in placed)
 
 
 def _place_panels(panels: tuple[Panel, ...], y: int, identifier: int) -> tuple[list[Json], int]:
@@ -223,6 +221,10 @@ def _variables() -> list[Json]:
         _query_variable("instance", "Instance", f'label_values({build}{{job=~"$job"}}, instance)', every=".+"),
         _query_variable("tier", "Tier", _values(catalog.TIER_MODELS_CONFIGURED, in_scope, "tier")),
         _query_variable("upstream", "Upstream", _values(catalog.UPSTREAM_UP, of_tier, "upstream")),
+        # No `allValue`: "All" is the list of its options, which follow the tier.
+        _query_variable(
+            OF_TIER, "Upstreams of the tier", _values(catalog.UPSTREAM_UP, of_tier, "upstream"), every=None, hidden=True
+        ),
         _query_variable("model", "Model", _values(catalog.REQUESTS, of_tier, "gen_ai_request_model")),
     ]
 
@@ -231,14 +233,14 @@ def _values(metric: Metric, scope: str, label: str) -> str:
     return f"label_values({metric.sample_name}{{{scope}}}, {label})"
 
 
-def _query_variable(name: str, label: str, query: str, *, every: str = ".*") -> Json:
+def _query_variable(name: str, label: str, query: str, *, every: str | None = ".*", hidden: bool = False) -> Json:
     """`every` is what "All" means; `.*` lets series without the label through, too."""
     return {
-        "allValue": every,
+        **({} if every is None else {"allValue": every}),
         "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
         "datasource": DATASOURCE,
         "definition": query,
-        "hide": 0,
+        "hide": 2 if hidden else 0,
         "includeAll": True,
         "label": label,
         "multi": True,

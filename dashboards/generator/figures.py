@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dashboards.generator.promql import RATE_INTERVAL, rate, share
+from dashboards.generator.dashboard import Choice
+from dashboards.generator.promql import RATE_INTERVAL, increase, rate, select, share, value
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Kind, Metric
 
-FAILED = {"outcome": "=~upstream_error|stream_error|timeout", "http_response_status_code": "!~4.."}
-"""Requests that failed through no fault of the client's: not refused, not left, not wrong themselves."""
-ASKED = {
-    "gen_ai_operation_name": "=~chat|text_completion|responses|messages|embeddings|rerank|infill|transcription|query",
-    "outcome": "!=rejected",
-    "http_response_status_code": "!~4..",
+TO_MODELS = {
+    "gen_ai_operation_name": "=~chat|text_completion|responses|messages|embeddings|rerank|infill|transcription|query"
 }
-"""Requests that count for availability, as in prometheus/rules/objectives.yml: they ask something of a model, and are
-neither refused nor the client's own mistake."""
+"""Requests that ask something of a model, unlike health checks and lists of models."""
+ASKED = TO_MODELS | {"outcome": "!=rejected", "http_response_status_code": "!~4.."}
+"""Those that count for availability, as in prometheus/rules/objectives.yml: not refused, not the client's mistake."""
+FAILED = ASKED | {"outcome": "=~upstream_error|stream_error|timeout"}
+"""Those that failed."""
 MODEL = "gen_ai_request_model"
+TOKENS_PER_SECOND = "suffix: tok/s"
 
 
 def llamacpp(name: str, kind: Kind = Kind.COUNTER) -> Metric:
@@ -27,19 +28,19 @@ DEFERRED = llamacpp("requests_deferred", Kind.GAUGE)
 
 
 def requests(*by: str, window: str = RATE_INTERVAL) -> str:
-    """Finished requests per second."""
-    return rate(catalog.REQUESTS, by=by, window=window)
+    """Finished requests to models per second."""
+    return rate(catalog.REQUESTS, by=by, window=window, **TO_MODELS)
+
+
+def requests_within(window: str, *by: str) -> str:
+    """How many requests to models finished within the window."""
+    return increase(catalog.REQUESTS, by=by, window=window, **TO_MODELS)
 
 
 def failed_share(*by: str, window: str = RATE_INTERVAL) -> str:
-    """Share of the finished requests that failed."""
-    return share(rate(catalog.REQUESTS, by=by, window=window, **FAILED), requests(*by, window=window))
-
-
-def availability(window: str) -> str:
-    """Share of the requests to models that did not fail."""
-    failed = rate(catalog.REQUESTS, by=(), window=window, **(ASKED | FAILED))
-    return f"1 - {share(failed, rate(catalog.REQUESTS, by=(), window=window, **ASKED))}"
+    """Share of the requests that count for availability that failed."""
+    failed = rate(catalog.REQUESTS, by=by, window=window, **FAILED)
+    return share(failed, rate(catalog.REQUESTS, by=by, window=window, **ASKED))
 
 
 def tokens(kind: str, *by: str, window: str = RATE_INTERVAL) -> str:
@@ -47,10 +48,10 @@ def tokens(kind: str, *by: str, window: str = RATE_INTERVAL) -> str:
     return rate(catalog.TOKEN_USAGE, "_sum", by=by, window=window, gen_ai_token_type=kind)
 
 
-def within(metric: Metric, bound: str, *by: str, window: str = RATE_INTERVAL) -> str:
-    """Share of what a histogram observed that is not above a bound of its buckets; NaN where it observed nothing."""
-    good = rate(metric, "_bucket", by=by, window=window, le=bound)
-    return f"{good} / {rate(metric, '_count', by=by, window=window)}"
+def within(metric: Metric, target: Choice, *, window: str = RATE_INTERVAL) -> str:
+    """Share of what a histogram observed that is not above the chosen target; NaN where it observed nothing."""
+    good = rate(metric, "_bucket", window=window, le=f"=~${target.name}")
+    return f"{good} / {rate(metric, '_count', window=window)}"
 
 
 def uncached(*by: str, window: str = RATE_INTERVAL) -> str:
@@ -62,3 +63,19 @@ def uncached(*by: str, window: str = RATE_INTERVAL) -> str:
 def cached_share(*by: str, window: str = RATE_INTERVAL) -> str:
     """Share of the prompt tokens that came from the prompt cache."""
     return share(rate(catalog.CACHED_TOKENS, by=by, window=window), tokens("input", *by, window=window))
+
+
+def of_cards(metric: Metric, *by: str, operation: str = "sum", **matchers: str) -> str:
+    """A figure of the GPUs, each counted once however many sidecars of its machine show it."""
+    each = value(metric, by=("hw_id", *by), operation="max", **matchers)
+    return f"{operation} by ({', '.join(by)}) ({each})" if by else f"{operation}({each})"
+
+
+CARD = "{{gpu_index}} {{hw_name}} {{card}}"
+"""What a GPU is called: its number, its name, and the beginning of its identity."""
+
+
+def by_card(metric: Metric, *by: str, **matchers: str) -> str:
+    """A figure of each GPU, with a label `card`: identities are too long for a legend."""
+    short = f'label_replace({select(metric, **matchers)}, "card", "$1", "hw_id", "(?:GPU-|0000:)?(.{{1,8}}).*")'
+    return f"max by ({', '.join(('gpu_index', 'hw_name', 'card', *by))}) ({short})"

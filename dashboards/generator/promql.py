@@ -1,4 +1,4 @@
-"""PromQL made from the metric catalogue: a name or a label that does not exist cannot be written.
+"""PromQL made from the metric catalogue: a label that a metric has not cannot be written.
 
 `boards` writes its queries with these. Every selector is limited to what the dashboard's variables choose: `job` and
 `instance` always, `tier`, `upstream` and the model where the metric has them.
@@ -18,6 +18,10 @@ TARGET_LABELS = ("job", "instance")
 VARIABLES = {"tier": "tier", "upstream": "upstream", "gen_ai_request_model": "model"}
 """Labels that are limited by a variable of the dashboard. `model` is not: what a client asks for (`auto`) need not be
 what a server has."""
+OF_TIER = "of_tier"
+"""A hidden variable: the upstreams of the tiers that are chosen, for metrics that know upstreams and no tiers."""
+EVERYWHERE = {"tier": "=~.*", "upstream": "=~.*", "gen_ai_request_model": "=~.*"}
+"""Requests whatever is chosen: what a whole machine does is divided by these."""
 OPERATORS = ("=~", "!~", "!=")
 SAMPLES = {Kind.HISTOGRAM: ("_bucket", "_count", "_sum")}
 
@@ -33,8 +37,10 @@ def select(metric: Metric, suffix: str = "", **matchers: str) -> str:
     _check_labels(metric, matchers, suffix)
     scope = {name: f"=~${name}" for name in TARGET_LABELS}
     scope |= {name: f"=~${VARIABLES[name]}" for name in metric.labels if name in VARIABLES}
-    written = ", ".join(_matcher(name, value) for name, value in (scope | matchers).items())
-    return f"{metric.sample_name}{suffix}{{{written}}}"
+    written = [_matcher(name, value) for name, value in (scope | matchers).items()]
+    if "upstream" in metric.labels and "tier" not in metric.labels:
+        written.append(_matcher("upstream", f"=~${OF_TIER}"))
+    return f"{metric.sample_name}{suffix}{{{', '.join(written)}}}"
 
 
 def rate(

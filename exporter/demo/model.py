@@ -101,7 +101,7 @@ def extra(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise StartupError(f"the demo needs {module}: pip install 'llama-exporter[demo]'") from error
+        raise StartupError(f"the demo needs {module}: pip install '.[demo]' in a checkout") from error
 
 
 def _write(gguf: Any, numpy: Any, path: Path, *, layers: int, embedding: int, seed: int) -> None:

@@ -73,7 +73,7 @@ def _client(url: str) -> Redis:
         from redis.asyncio.retry import Retry  # noqa: PLC0415 - the extra
         from redis.backoff import NoBackoff  # noqa: PLC0415 - the extra
     except ImportError:
-        raise StartupError("sampling.redis_url needs the extra `redis`: pip install 'llama-exporter[redis]'") from None
+        raise StartupError("sampling.redis_url needs the extra `redis`: pip install '.[redis]' in a checkout") from None
     try:
         # Protocol 2: every Redis speaks it, also to users whose rights end at INFO.
         return Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0))

@@ -25,6 +25,7 @@ LEFT_BEHIND = re.compile(r"\b(lorem|todo|fixme|xxx)\b", re.I)
 TYPING_ERROR = re.compile(r"\s\s(?<!\n\n)|^\s|\s$|[a-z][.,:;][A-Z]|\(\s|\s[.,:;)](?!\w)")
 USED = re.compile(r"\$(?:\{(\w+)[^}]*\}|(\w+))")
 """A variable of Grafana."""
+HIDDEN = 2
 LINK = re.compile(r"/d/(?P<uid>[\w-]+)\?(?P<query>.*)")
 
 
@@ -167,8 +168,12 @@ def _names(document: Json) -> set[str]:
 
 
 def _everywhere() -> set[str]:
-    """Variables that all dashboards have."""
-    return set.intersection(*map(_names, dashboards().values()))
+    """Variables that all dashboards have and people choose; a hidden one follows from those."""
+    return set.intersection(*map(_chosen, dashboards().values()))
+
+
+def _chosen(document: Json) -> set[str]:
+    return {each["name"] for each in variables(document) if each["hide"] != HIDDEN}
 
 
 def events(document: Json) -> list[str]:

@@ -14,6 +14,7 @@ UNITS = frozenset(
     {
         "none",
         "short",
+        "suffix: tok/s",
         "locale",
         "percent",
         "percentunit",
@@ -32,7 +33,7 @@ UNITS = frozenset(
 """Those of Grafana's units (`getValueFormats` of @grafana/data) that make sense here; look others up there."""
 WINDOW = re.compile(r"\[([^\]]*)\]")
 RATE_INTERVAL = "$__rate_interval"
-SAID = {"$__range": "over the time shown", "30m": "last 30 minutes"}
+SAID = {"$__range": "over the time shown", "$__range:1m": "over the time shown", "30m": "last 30 minutes"}
 """Other windows, and what a panel's description or row must say of them."""
 SUMMARIES = frozenset({"stat", "table", "bargauge", "piechart"})
 """Panels of one value for each series."""
@@ -173,6 +174,12 @@ def _of_requests(text: str, kind: str) -> bool:
     return bool({name.removesuffix("_bucket") for name in names} & TIMES_OF_REQUESTS)
 
 
+def _matches(matcher: Json, name: str) -> bool:
+    if matcher["id"] == "byRegexp":
+        return re.search(matcher["options"].strip("/"), name) is not None
+    return bool(matcher["options"] == name)
+
+
 def overrides(document: Json) -> list[str]:
     """Another look is for a series or a column that the panel has."""
     found = []
@@ -180,8 +187,12 @@ def overrides(document: Json) -> list[str]:
         options = [each["options"] for each in panel["transformations"]]
         corners = {f"{each['rowField']}\\{each['columnField']}" for each in options if "rowField" in each}
         there = {each["legendFormat"] for each in panel["targets"]} | shown_columns(panel) | corners
-        wanted = [each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]]
-        found += [f"{where}: there is no {name!r} to look different" for name in wanted if name not in there]
+        wanted = [each["matcher"] for each in panel["fieldConfig"]["overrides"]]
+        found += [
+            f"{where}: there is no {each['options']!r} to look different"
+            for each in wanted
+            if not any(_matches(each, name) for name in there)
+        ]
     return found
 
 

@@ -28,7 +28,7 @@ OF_TABLES = re.compile(r"Time|Value(?: #[A-Z])?")
 """Columns that come from no label."""
 FIELD_LABEL = re.compile(r"\$\{__field\.labels\.(\w+)[^}]*\}")
 FIELD_COLUMN = re.compile(r"\$\{__data\.fields\.([^}:]+)[^}]*\}")
-BOUND_WANTED = re.compile(r'(\w+_bucket)\{[^}]*\ble="([^"]+)"')
+BOUND_WANTED = re.compile(r'(\w+_bucket)\{[^}]*\ble(=~?)"([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,13 @@ def readable(document: Json) -> list[Expression]:
 
 def chosen(document: Json) -> dict[str, str]:
     """The value of each variable when the dashboard opens: everything, or what is saved."""
-    return {each["name"]: each.get("allValue") or each["current"].get("value") or ".*" for each in variables(document)}
+    return {each["name"]: _chosen(each) for each in variables(document)}
+
+
+def _chosen(variable: Json) -> str:
+    if variable.get("includeAll"):
+        return str(variable.get("allValue", ".*"))
+    return variable["current"].get("value") or ".*"
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
@@ -300,19 +306,26 @@ def _filtered_counts(node: syntax.Expr) -> Iterator[syntax.AggregateExpr]:
 
 
 def unknown_bounds(document: Json) -> list[str]:
-    """Bounds of buckets, chosen by a variable or written down, that the histogram has not; and whole ones, which are
-    written `5.0` by a scrape, and `5` by others."""
+    """Bounds of buckets, chosen by a variable or written down, that the histogram has not; and whole ones that are
+    meant in one form only: they are `5.0` in a scrape, and can be `5` elsewhere."""
     found = []
     lists = [each for each in variables(document) if each["type"] == "custom"]
     for where, each in targets(document):
-        for metric, written in BOUND_WANTED.findall(each["expr"]):
+        for metric, operator, written in BOUND_WANTED.findall(each["expr"]):
             options = [o["value"] for v in lists if written == f"${v['name']}" for o in v["options"]]
-            for bound in options or [written]:
-                if (metric, bound) not in bounds():
-                    found.append(f"{where}: {metric} has no bound {bound}")
-                elif bound.endswith(".0"):
-                    found.append(f"{where}: the bound {bound} is whole")
+            faults = (_fault_of_bound(metric, operator, bound) for bound in options or [written])
+            found += [f"{where}: {fault}" for fault in faults if fault]
     return found
+
+
+def _fault_of_bound(metric: str, operator: str, written: str) -> str | None:
+    pattern = written if operator == "=~" else re.escape(written)
+    meant = [bound for owner, bound in bounds() if owner == metric and re.fullmatch(pattern, bound)]
+    if len(meant) != 1:
+        return f"{metric} has {'no' if not meant else 'more than one'} bound {written}"
+    if meant[0].endswith(".0") and not re.fullmatch(pattern, meant[0].removesuffix(".0")):
+        return f"the bound {written} is whole"
+    return None
 
 
 def unknown_values(document: Json) -> list[str]:

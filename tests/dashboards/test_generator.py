@@ -14,20 +14,10 @@ from hypothesis import strategies as st
 from dashboards.generator import __main__ as program
 from dashboards.generator import promql
 from dashboards.generator.boards import BOARDS
+from dashboards.generator.charts import heatmap, stat, states, timeseries
 from dashboards.generator.dashboard import Choice, Dashboard, Row, url
-from dashboards.generator.panels import (
-    Panel,
-    Query,
-    heatmap,
-    linked,
-    matrix,
-    override,
-    stat,
-    states,
-    table,
-    thresholds,
-    timeseries,
-)
+from dashboards.generator.panel import Panel, Query, linked, override, thresholds
+from dashboards.generator.tables import matrix, table
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Feed, Kind, Metric
 from tests.dashboards.dashboard_rules import placing
@@ -37,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 EVENTS = Metric("events", Kind.COUNTER, "", Feed.SELF, labels=("tier", "color"))
 SIZE = Metric("size", Kind.HISTOGRAM, "", Feed.SELF, labels=("color",))
 LEVEL = Metric("level", Kind.GAUGE, "", Feed.SELF, labels=("gen_ai_request_model",))
+SLOTS = Metric("slots", Kind.GAUGE, "", Feed.SERVER, labels=("upstream",))
 BUILD = Metric("build", Kind.INFO, "", Feed.SELF, labels=("version",))
 SCOPE = 'job=~"$job", instance=~"$instance"'
 
@@ -52,6 +43,7 @@ SCOPE = 'job=~"$job", instance=~"$instance"'
         (promql.select(EVENTS, color="!~red|blue"), f'events_total{{{SCOPE}, tier=~"$tier", color!~"red|blue"}}'),
         (promql.select(EVENTS, color="!="), f'events_total{{{SCOPE}, tier=~"$tier", color!=""}}'),
         (promql.select(LEVEL), f'level{{{SCOPE}, gen_ai_request_model=~"$model"}}'),
+        (promql.select(SLOTS), f'slots{{{SCOPE}, upstream=~"$upstream", upstream=~"$of_tier"}}'),
         (promql.select(BUILD, version="1"), f'build_info{{{SCOPE}, version="1"}}'),
         (promql.select(SIZE, "_bucket", le="0.5"), f'size_bucket{{{SCOPE}, le="0.5"}}'),
         (promql.rate(EVENTS), f'sum (rate(events_total{{{SCOPE}, tier=~"$tier"}}[$__rate_interval]))'),
@@ -84,6 +76,8 @@ def test_labels_that_a_metric_has_not_are_refused() -> None:
         promql.rate(SIZE, "_sum", by=("tier",))
     with pytest.raises(ValueError, match="size has no label le"):
         promql.select(SIZE, "_count", le="0.5")
+    with pytest.raises(ValueError, match="events has no label le"):
+        promql.rate(EVENTS, by=("le",))
     with pytest.raises(ValueError, match="level has no label color"):
         promql.value(LEVEL, by=("color",))
 
@@ -104,14 +98,16 @@ def test_functions_that_do_not_fit_a_metric_are_refused() -> None:
 
 def test_descriptions_name_each_metric_once() -> None:
     ratio = f"{promql.rate(EVENTS)} / {promql.rate(catalog.REQUESTS)}"
-    panel = timeseries("Events", "How many.", promql.mean(catalog.ROUTING_SCORE), ratio, ratio, unit="short")
+    queries = map(Query, (promql.mean(catalog.ROUTING_SCORE), ratio, ratio))
+    panel = timeseries("Events", "How many.", *queries, unit="short")
     assert panel.description == (
         "How many.\n\nFrom `llm_routing_score_sum`, `llm_routing_score_count`, `llm_requests_total`."
     )
 
 
 def test_queries_have_letters_and_legends() -> None:
-    asked = timeseries("Events", "How many.", "a", Query("b", "{{tier}}", exemplar=True), unit="short").json(7, 0, 3)
+    panel = timeseries("Events", "How many.", Query("a"), Query("b", "{{tier}}", exemplar=True), unit="short")
+    asked = panel.json(7, 0, 3)
     assert [(each["refId"], each["expr"], each["legendFormat"]) for each in asked["targets"]] == [
         ("A", "a", "__auto"),
         ("B", "b", "{{tier}}"),
@@ -139,6 +135,13 @@ def test_nothing_is_said_in_words() -> None:
     assert [(each["options"]["match"], each["options"]["result"]["text"]) for each in defaults["mappings"]] == [
         ("null+nan", "No traffic")
     ]
+
+
+def test_a_number_is_as_it_is_now_with_or_without_its_course() -> None:
+    still, moving = (stat("a", "b", "c", unit="s", course=course).json(1, 0, 0) for course in (False, True))
+    assert [(each["expr"], each["instant"]) for each in still["targets"]] == [("c", True)]
+    assert [(each["expr"], each["instant"]) for each in moving["targets"]] == [("c or vector(NaN)", False)]
+    assert (still["options"]["graphMode"], moving["options"]["graphMode"]) == ("none", "area")
 
 
 def test_states_have_names_and_colours() -> None:
@@ -169,8 +172,11 @@ def test_columns_of_tables() -> None:
     assert arranged["renameByName"] == {"tier": "Tier", "Value #A": "Requests", "Value #B": "Failed"}
     assert arranged["indexByName"] == {"tier": 0, "Value #A": 1, "Value #B": 2}
     assert arranged["excludeByName"] == {"Time": True, "job": True}
-    units = {each["matcher"]["options"]: each["properties"] for each in panel["fieldConfig"]["overrides"]}
-    assert units["Failed"] == [{"id": "unit", "value": "percentunit"}]
+    looks = {each["matcher"]["options"]: each["properties"] for each in panel["fieldConfig"]["overrides"]}
+    assert looks["Failed"] == [{"id": "unit", "value": "percentunit"}]
+    assert looks["Tier"] == [{"id": "noValue", "value": "-"}]
+    counted = table("a", "b", {"Requests": ("c", "locale")}, labels={}).json(1, 0, 0)["fieldConfig"]["overrides"]
+    assert counted[0]["properties"] == [{"id": "unit", "value": "locale"}, {"id": "decimals", "value": 0}]
     alone = table("a", "b", {"Seen": ("c", "short")}, labels={"version": "Version"}).json(1, 0, 0)
     assert alone["transformations"][1]["options"]["renameByName"] == {"version": "Version", "Value": "Seen"}
 
@@ -180,6 +186,7 @@ def test_overrides_and_links() -> None:
         "matcher": {"id": "byName", "options": "all"},
         "properties": [{"id": "unit", "value": "s"}, {"id": "custom.lineWidth", "value": 2}],
     }
+    assert override("/all$/", max=1)["matcher"] == {"id": "byRegexp", "options": "/all$/"}
     plain = stat("a", "b", "c", unit="s")
     assert linked(plain, "More", "/d/x").defaults["links"] == [{"targetBlank": False, "title": "More", "url": "/d/x"}]
     assert "links" not in plain.defaults
@@ -201,7 +208,7 @@ def places(dashboard: Dashboard) -> list[tuple[str, int, int, int]]:
 def test_panels_fill_lines() -> None:
     rows = (
         Row("First", (block(12, 4, "a"), block(8, 8, "b"), block(6, 2, "c"))),
-        Row("Second", (block(24, 3, "d"),), collapsed=True),
+        Row("Second", (block(24, 3, "d"),)),
         Row("Third", (block(24, 3, "e"),)),
     )
     dashboard = Dashboard("name", "Title", "What it is.", rows)
@@ -211,15 +218,14 @@ def test_panels_fill_lines() -> None:
         ("b", 12, 1, 3),
         ("c", 0, 9, 4),
         ("Second", 0, 11, 5),
-        ("Third", 0, 12, 7),
-        ("e", 0, 13, 8),
+        ("d", 0, 12, 6),
+        ("Third", 0, 15, 7),
+        ("e", 0, 16, 8),
     ]
-    inside = dashboard.json()["panels"][4]["panels"]
-    assert [(each["title"], each["id"]) for each in inside] == [("d", 6)]
 
 
 BLOCKS = st.builds(block, st.integers(1, 24), st.integers(1, 12))
-ROWS = st.builds(Row, st.text(), st.lists(BLOCKS, min_size=1, max_size=9).map(tuple), st.booleans())
+ROWS = st.builds(Row, st.text(), st.lists(BLOCKS, min_size=1, max_size=9).map(tuple))
 
 
 @given(st.lists(ROWS, max_size=6))
@@ -269,7 +275,7 @@ def test_checking_finds_each_difference(fault: str, tmp_path: Path, capsys: pyte
     program.write(tmp_path)
     path = tmp_path / "llama-exporter-latency.json"
     if fault == "changed":
-        path.write_text(path.read_text(encoding="utf-8").replace('"10s"', '"5s"'), encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace('"30s"', '"5s"'), encoding="utf-8")
     elif fault == "missing":
         path.unlink()
     else:

@@ -78,7 +78,7 @@ def test_cache_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("module", ["gguf", "numpy", "xllamacpp", "rich"])
 def test_missing_module_names_the_extra(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(StartupError, match=rf"the demo needs {module}: pip install 'llama-exporter\[demo\]'"):
+    with pytest.raises(StartupError, match=rf"the demo needs {module}: pip install '\.\[demo\]' in a checkout"):
         extra(module)
 
 

@@ -174,7 +174,7 @@ async def test_failing_sidecar_takes_the_engines_with_it(options: DemoOptions) -
 
 def test_missing_extra_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich", None)
-    with pytest.raises(StartupError, match=r"the demo needs rich: pip install 'llama-exporter\[demo\]'"):
+    with pytest.raises(StartupError, match=r"the demo needs rich: pip install '\.\[demo\]' in a checkout"):
         demo(1.0, "127.0.0.1:1", "127.0.0.1:2", tmp_path)
 
 

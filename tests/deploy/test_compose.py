@@ -163,7 +163,7 @@ def test_a_profile_with_one_llama_server_needs_no_variables(compose: Data, profi
 def test_what_an_environment_file_sets_is_read_by_compose(compose: Data) -> None:
     text = COMPOSE.read_text(encoding="utf-8")
     names = {name for file in ENV_FILES for name in environment(file)} - {"COMPOSE_PROFILES"}
-    assert names == {"LLAMA_EXPORTER_UPSTREAMS", "SIDECAR_RUNTIME"}
+    assert names == {"LLAMA_EXPORTER_UPSTREAMS", "SIDECAR_RUNTIME", "POSTGRES_PASSWORD"}
     assert all(f"${{{name}:-" in text for name in names)
 
 

@@ -28,7 +28,7 @@ def test_every_file_that_it_names_exists() -> None:
 
 def test_every_profile_and_environment_file_has_its_line() -> None:
     profiles = {name for service in load(COMPOSE)["services"].values() for name in service.get("profiles", [])}
-    lines = set(re.findall(r"--env-file (\S+) up", PAGE))
+    lines = set(re.findall(r"`cp (\S+) \.env`", PAGE))
     assert lines == {f"deploy/compose/{path.name}" for path in (ROOT / "deploy" / "compose").iterdir()}
     offered = {environment(ROOT / line).get("COMPOSE_PROFILES") for line in lines} - {None}
     assert offered | set(re.findall(r"--profile (\w+) up", PAGE)) == profiles

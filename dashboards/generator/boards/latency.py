@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dashboards.generator import figures
+from dashboards.generator.charts import heatmap, timeseries
 from dashboards.generator.dashboard import DURATION_TARGET, TTFT_TARGET, Dashboard, Row
-from dashboards.generator.figures import MODEL
-from dashboards.generator.panels import HALF, THIRD, Panel, Query, heatmap, override, table, timeseries
-from dashboards.generator.promql import RANGE, RATE_INTERVAL, increase, mean, quantile, rate, share
+from dashboards.generator.figures import MODEL, TOKENS_PER_SECOND
+from dashboards.generator.panel import HALF, THIRD, Panel, Query, override
+from dashboards.generator.promql import RANGE, increase, mean, quantile, rate
+from dashboards.generator.tables import table
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
 
+PROMPTS = rate(catalog.TOKEN_USAGE, "_count", gen_ai_token_type="input")
+TTFT = mean(catalog.TIME_TO_FIRST_TOKEN)
 PER_REQUEST = f"/ {rate(catalog.TIME_TO_FIRST_TOKEN, '_count')}"
 
 
@@ -23,7 +27,7 @@ def course(title: str, meaning: str, metric: Metric, *, unit: str = "s") -> Pane
 
 def spread(title: str, meaning: str, metric: Metric) -> Panel:
     """A heatmap of a histogram's buckets."""
-    return heatmap(title, meaning, increase(metric, "_bucket", by=("le",), window=RATE_INTERVAL), unit="s")
+    return heatmap(title, meaning, rate(metric, "_bucket", by=("le",)), unit="s")
 
 
 def by_model(title: str, meaning: str, metric: Metric, *, q: float = 0.95, unit: str = "s") -> Panel:
@@ -75,10 +79,14 @@ PERCENTILES = Row(
 DISTRIBUTIONS = Row(
     "Distributions",
     (
-        spread("Time to first token", "Requests by the time to their first token.", catalog.TIME_TO_FIRST_TOKEN),
-        spread("Inter-token latency", "Gaps between tokens by their length.", catalog.INTER_TOKEN_LATENCY),
-        spread("Time per output token", "Streams by their mean time per token.", catalog.TIME_PER_OUTPUT_TOKEN),
-        spread("End-to-end duration", "Requests by their duration.", catalog.REQUEST_DURATION),
+        spread(
+            "Time to first token", "Requests per second by the time to their first token.", catalog.TIME_TO_FIRST_TOKEN
+        ),
+        spread("Inter-token latency", "Gaps between tokens per second, by their length.", catalog.INTER_TOKEN_LATENCY),
+        spread(
+            "Time per output token", "Streams per second by their mean time per token.", catalog.TIME_PER_OUTPUT_TOKEN
+        ),
+        spread("End-to-end duration", "Requests per second by their duration.", catalog.REQUEST_DURATION),
     ),
 )
 
@@ -87,12 +95,13 @@ PHASES = Row(
     (
         timeseries(
             "Mean time of a request, by phase",
-            "Overhead: in the sidecar. Queue: until the prompt is evaluated, for a slot most of all. Prefill: the rest"
-            " until the first token. Decode: from the first token to the last. Each is the mean of the requests that"
-            " have it (prefill and decode: of streams), so the stack is about as high as the mean stream is long.",
+            "Overhead: in the sidecar. Queue: until the prompt is evaluated, for a slot most of all. Prefill: the"
+            " rest until the first token. Decode: from the first token to the last. Each is the mean of the requests"
+            " that have it (prefill and decode: of streams; queue: where the server gave timings, else it is part of"
+            " prefill), so the stack is about as high as the mean stream is long.",
             Query(mean(catalog.PROXY_OVERHEAD), "overhead"),
             Query(f"clamp_min({mean(catalog.QUEUE_TIME)} - {mean(catalog.PROXY_OVERHEAD)}, 0)", "queue"),
-            Query(f"clamp_min({mean(catalog.TIME_TO_FIRST_TOKEN)} - {mean(catalog.QUEUE_TIME)}, 0)", "prefill"),
+            Query(f"clamp_min({TTFT} - ({mean(catalog.QUEUE_TIME)} or 0 * ({TTFT})), 0)", "prefill"),
             Query(f"{rate(catalog.INTER_TOKEN_LATENCY, '_sum')} {PER_REQUEST}", "decode"),
             unit="s",
             stack=True,
@@ -109,23 +118,19 @@ PHASES = Row(
             overrides=(override("cached prompt tokens", unit="percentunit", custom_axisPlacement="right", max=1),),
         ),
         timeseries(
-            "TTFT per uncached prompt token",
-            "Mean time to first token divided by the mean number of prompt tokens that were not cached: the price of a"
-            " prompt token, whatever the cache does.",
-            Query(
-                f"({rate(catalog.TIME_TO_FIRST_TOKEN, '_sum', by=('tier',))}"
-                f" / {rate(catalog.TIME_TO_FIRST_TOKEN, '_count', by=('tier',))})"
-                f" / (({figures.uncached('tier')})"
-                f" / {rate(catalog.TOKEN_USAGE, '_count', by=('tier',), gen_ai_token_type='input')})",
-                "{{tier}}",
-            ),
-            unit="s",
+            "Prompt tokens per request",
+            "Mean number of prompt tokens that had to be evaluated, and that came from the prompt cache: the first"
+            " token waits for the former only.",
+            Query(f"({figures.uncached()}) / {PROMPTS}", "evaluated"),
+            Query(f"{rate(catalog.CACHED_TOKENS)} / {PROMPTS}", "cached"),
+            unit="short",
+            stack=True,
         ),
         timeseries(
             "In time",
             "Share of requests whose first token, and whose end, came within the targets chosen above.",
-            Query(figures.within(catalog.TIME_TO_FIRST_TOKEN, "$slo_ttft"), "first token within $slo_ttft s"),
-            Query(figures.within(catalog.REQUEST_DURATION, "$slo_duration"), "end within $slo_duration s"),
+            Query(figures.within(catalog.TIME_TO_FIRST_TOKEN, TTFT_TARGET), "first token within ${slo_ttft:text}"),
+            Query(figures.within(catalog.REQUEST_DURATION, DURATION_TARGET), "end within ${slo_duration:text}"),
             long_names=True,
             unit="percentunit",
             fill=0,
@@ -145,14 +150,14 @@ MODELS = Row(
             "Tokens per second of one request, as the server timed it, else measured.",
             catalog.OUTPUT_SPEED,
             q=0.5,
-            unit="short",
+            unit=TOKENS_PER_SECOND,
         ),
         by_model(
             "Prefill speed by model, median",
             "Prompt tokens per second of one request, cached ones not counted.",
             catalog.PROMPT_SPEED,
             q=0.5,
-            unit="short",
+            unit=TOKENS_PER_SECOND,
         ),
         timeseries(
             "Tokens per request, mean",
@@ -180,16 +185,10 @@ OPERATIONS = Row(
         ),
         table(
             "Upstreams",
-            "Requests that ran the model, over the time shown, by the server that answered.",
+            "Requests to models, over the time shown, by the server that answered or was tried last; `-`: by none.",
             {
-                "Requests": (increase(catalog.REQUEST_DURATION, "_count", by=("upstream",), upstream="!="), "locale"),
-                "Failed": (
-                    share(
-                        increase(catalog.REQUESTS, by=("upstream",), **figures.FAILED),
-                        increase(catalog.REQUESTS, by=("upstream",), upstream="!="),
-                    ),
-                    "percentunit",
-                ),
+                "Requests": (figures.requests_within(RANGE, "upstream"), "locale"),
+                "Failed": (figures.failed_share("upstream", window=RANGE), "percentunit"),
                 "TTFT p95": (quantile(0.95, catalog.TIME_TO_FIRST_TOKEN, by=("upstream",), window=RANGE), "s"),
                 "Duration p95": (quantile(0.95, catalog.REQUEST_DURATION, by=("upstream",), window=RANGE), "s"),
             },

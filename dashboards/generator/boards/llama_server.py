@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from dashboards.generator import figures
+from dashboards.generator.charts import bars, stat, states, timeseries
 from dashboards.generator.dashboard import Dashboard, Row
-from dashboards.generator.figures import llamacpp
-from dashboards.generator.panels import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    RED,
-    TEXT,
-    THIRD,
-    WIDE,
-    YELLOW,
-    Query,
-    bars,
-    stat,
-    states,
-    table,
-    thresholds,
-    timeseries,
-)
+from dashboards.generator.figures import TOKENS_PER_SECOND, llamacpp
+from dashboards.generator.panel import BLUE, GREEN, ORANGE, RED, TEXT, THIRD, WIDE, YELLOW, Query, thresholds
 from dashboards.generator.promql import RANGE, quantile, rate, select, share, value
+from dashboards.generator.tables import table
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Kind
 
@@ -35,8 +21,8 @@ PREDICTED_SECONDS = llamacpp("tokens_predicted_seconds")
 DECODES = llamacpp("n_decode")
 LONGEST = llamacpp("n_tokens_max", Kind.GAUGE)
 BUSY_SLOTS = llamacpp("n_busy_slots_per_decode", Kind.GAUGE)
-WHO = ("upstream", "model")
-NAMED = "{{upstream}} {{model}}"
+WHO = ("instance", "upstream", "model")
+NAMED = "{{instance}} {{upstream}} {{model}}"
 NOT_TOLD = "Not told by the server"
 NO_DRAFTS = "No speculative decoding"
 SERVED = {
@@ -81,7 +67,8 @@ BUSY = Row(
             "Slots that work on a request, as a share of all slots.",
             f"{value(catalog.UPSTREAM_SLOTS, state='processing')} / {value(catalog.UPSTREAM_SLOTS)}",
             unit="percentunit",
-            steps=thresholds((0.8, YELLOW), (1, RED)),
+            steps=thresholds((1, YELLOW)),
+            course=True,
             empty=NOT_TOLD,
         ),
         stat(
@@ -89,6 +76,7 @@ BUSY = Row(
             "All slots of all models that are loaded.",
             value(catalog.UPSTREAM_SLOTS),
             unit="short",
+            course=True,
             empty=NOT_TOLD,
         ),
         stat(
@@ -97,6 +85,7 @@ BUSY = Row(
             value(figures.DEFERRED),
             unit="short",
             steps=thresholds((1, YELLOW), (10, RED)),
+            course=True,
             empty=NOT_TOLD,
         ),
         stat(
@@ -104,7 +93,8 @@ BUSY = Row(
             "The fullest slot: the share of its context that its last or present prompt and answer fill.",
             value(catalog.UPSTREAM_CONTEXT_USED, operation="max"),
             unit="percentunit",
-            steps=thresholds((0.8, YELLOW), (0.95, RED)),
+            steps=thresholds((0.95, YELLOW)),
+            course=True,
             empty=NOT_TOLD,
         ),
         stat(
@@ -148,7 +138,7 @@ BUSY = Row(
         ),
         timeseries(
             "Queue time, p95",
-            "95 of 100 streams waited no longer for a slot.",
+            "95 of 100 requests waited no longer for a slot; of those whose server gave timings.",
             Query(quantile(0.95, catalog.QUEUE_TIME, by=("upstream",)), "{{upstream}}", exemplar=True),
             unit="s",
             width=THIRD,
@@ -221,7 +211,7 @@ CONTEXT = Row(
             "Prompt tokens per second that had to be evaluated, and that were cached.",
             Query(figures.uncached(), "evaluated"),
             Query(rate(catalog.CACHED_TOKENS), "cached"),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
             width=THIRD,
             stack=True,
         ),
@@ -235,7 +225,7 @@ SPEED = Row(
             "Decode speed of one request, median",
             "Tokens per second, as the server timed it, else measured.",
             Query(quantile(0.5, catalog.OUTPUT_SPEED, by=("upstream",)), "{{upstream}}", exemplar=True),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
             width=THIRD,
             fill=0,
         ),
@@ -243,7 +233,7 @@ SPEED = Row(
             "Prefill speed of one request, median",
             "Prompt tokens per second, cached ones not counted.",
             Query(quantile(0.5, catalog.PROMPT_SPEED, by=("upstream",)), "{{upstream}}", exemplar=True),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
             width=THIRD,
             fill=0,
         ),
@@ -255,15 +245,15 @@ SPEED = Row(
                 speed(rate(PREDICTED_TOKENS, by=("tier",)), rate(PREDICTED_SECONDS, by=("tier",))), "{{tier}} decode"
             ),
             Query(speed(rate(PROMPT_TOKENS, by=("tier",)), rate(PROMPT_SECONDS, by=("tier",))), "{{tier}} prefill"),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
             width=THIRD,
             fill=0,
             empty=NOT_TOLD,
         ),
         timeseries(
             "Time at work",
-            "Share of the time in which llama-server was decoding or evaluating prompts; above 1 where several slots"
-            " are at work.",
+            "Share of the time in which llama-server was decoding or evaluating prompts. It counts when a request"
+            " ends: long answers show as peaks above 1, and so do several slots at work.",
             Query(rate(PREDICTED_SECONDS, by=("upstream",)), "{{upstream}} decode"),
             Query(rate(PROMPT_SECONDS, by=("upstream",)), "{{upstream}} prefill"),
             unit="percentunit",
@@ -288,7 +278,7 @@ SPEED = Row(
             "Tokens drafted and accepted per second.",
             Query(rate(catalog.DRAFT_TOKENS, by=("tier",)), "{{tier}} drafted"),
             Query(rate(catalog.DRAFT_TOKENS_ACCEPTED, by=("tier",)), "{{tier}} accepted"),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
             width=THIRD,
             fill=0,
             empty=NO_DRAFTS,

@@ -3,65 +3,87 @@
 from __future__ import annotations
 
 from dashboards.generator import figures
-from dashboards.generator.dashboard import DURATION_TARGET, OBJECTIVE, TTFT_TARGET, Dashboard, Row, url
-from dashboards.generator.figures import FAILED, MODEL
-from dashboards.generator.panels import (
+from dashboards.generator.charts import bars, donut, stat, timeseries
+from dashboards.generator.dashboard import (
+    DURATION_TARGET,
+    OBJECTIVE,
+    TTFT_OBJECTIVE,
+    TTFT_TARGET,
+    Choice,
+    Dashboard,
+    Row,
+    url,
+)
+from dashboards.generator.figures import MODEL, TOKENS_PER_SECOND
+from dashboards.generator.panel import (
     GREEN,
     HALF,
+    NO_DATA,
     QUARTER,
     RED,
     THIRD,
     YELLOW,
     Query,
-    bars,
-    donut,
     linked,
     override,
-    stat,
-    table,
     thresholds,
-    timeseries,
 )
-from dashboards.generator.promql import RANGE, increase, quantile, rate, share, value
+from dashboards.generator.promql import RANGE, increase, quantile, rate, select, share, value
+from dashboards.generator.tables import table
 from exporter.telemetry import catalog
 
 ERRORS = thresholds((0.01, YELLOW), (0.05, RED))
-GOOD = thresholds((0.95, YELLOW), (0.99, GREEN), base=RED)
 BUDGET = thresholds((0, YELLOW), (0.25, GREEN), base=RED)
-AVAILABILITY = figures.availability(RANGE)
+AVAILABILITY = f"1 - {figures.failed_share(window=RANGE)}"
+IN_TIME = figures.within(catalog.TIME_TO_FIRST_TOKEN, TTFT_TARGET, window=RANGE)
 CHOICES = (TTFT_TARGET, DURATION_TARGET)
 BY_TIER = url("llama-exporter-latency", *CHOICES, tier="${__field.labels.tier:percentencode}")
 BY_MODEL = url("llama-exporter-latency", *CHOICES, model="${__data.fields.Model:percentencode}")
+AT_THE_END = "Tokens are counted when their request ends: long answers come in bursts."
+
+
+def budget_left(share: str, objective: Choice) -> str:
+    """Of the bad requests that an objective allows, the share that is left."""
+    return f"1 - (1 - ({share})) / (1 - ${objective.name})"
+
 
 NOW = Row(
     "Now",
     (
-        stat("Requests", "Finished requests per second.", figures.requests(), unit="reqps", decimals=2),
+        stat("Requests", "Finished requests to models per second.", figures.requests(), unit="reqps", course=True),
         stat(
             "Output tokens",
-            "Tokens generated per second, all requests together.",
+            f"Tokens generated per second, all requests together. {AT_THE_END}",
             figures.tokens("output"),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
+            decimals=0,
+            course=True,
         ),
         stat(
             "Input tokens",
-            "Prompt tokens per second, those from the prompt cache included.",
+            f"Prompt tokens per second, those from the prompt cache included. {AT_THE_END}",
             figures.tokens("input"),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
+            decimals=0,
+            course=True,
         ),
         stat(
             "Failed",
-            "Share of requests that failed through no fault of the client's: not 4xx, not refused, not left.",
+            "Share of the requests to models that failed through no fault of the client's: not 4xx, not refused, not"
+            " left.",
             figures.failed_share(),
             unit="percentunit",
             steps=ERRORS,
             decimals=2,
+            course=True,
         ),
         stat(
             "In flight",
             "Requests being served now.",
             value(catalog.REQUESTS_IN_FLIGHT),
             unit="short",
+            course=True,
+            empty=NO_DATA,
         ),
         stat(
             "Queued",
@@ -69,6 +91,7 @@ NOW = Row(
             value(figures.DEFERRED),
             unit="short",
             steps=thresholds((1, YELLOW), (10, RED)),
+            course=True,
             empty="Not told",
         ),
         stat(
@@ -76,42 +99,46 @@ NOW = Row(
             "95 of 100 streamed requests had their first token within this time.",
             quantile(0.95, catalog.TIME_TO_FIRST_TOKEN),
             unit="s",
+            course=True,
         ),
         stat(
             "Inter-token p95",
             "95 of 100 gaps between two tokens of a stream were no longer than this.",
             quantile(0.95, catalog.INTER_TOKEN_LATENCY),
             unit="s",
+            course=True,
         ),
         stat(
             "E2E p95",
             "95 of 100 requests took no longer than this, from their head to the end of the answer.",
             quantile(0.95, catalog.REQUEST_DURATION),
             unit="s",
+            course=True,
         ),
         stat(
             "Tiers available",
-            "Tiers with at least one model that can answer now, as a share of the tiers that are configured.",
+            "Tiers with at least one model that can answer now, as a share of the tiers that are configured. A model"
+            " that a router has not loaded does not count, though a request for it would load it.",
             f"(count({value(catalog.TIER_MODELS_AVAILABLE, by=('tier',))} > 0) or vector(0))"
             f" / count({value(catalog.TIER_MODELS_CONFIGURED, by=('tier',))})",
             unit="percentunit",
-            steps=thresholds((0.5, YELLOW), (1, GREEN), base=RED),
+            steps=thresholds((1, GREEN), base=YELLOW),
+            course=True,
+            empty=NO_DATA,
         ),
         stat(
             "Availability",
-            "Share of requests, over the time shown, that did not fail through our fault. The objective is"
-            " chosen above.",
+            "Share of the requests to models, over the time shown, that did not fail; what the client did wrong, and"
+            " what was refused, does not count.",
             AVAILABILITY,
             unit="percentunit",
-            steps=GOOD,
             decimals=2,
         ),
         stat(
             "TTFT in time",
             "Share of streamed requests, over the time shown, whose first token came within the target chosen above.",
-            figures.within(catalog.TIME_TO_FIRST_TOKEN, "$slo_ttft", window=RANGE),
+            IN_TIME,
             unit="percentunit",
-            steps=GOOD,
             decimals=2,
         ),
     ),
@@ -122,48 +149,65 @@ ALERT = {
     "alertstate": "State",
     "severity": "Severity",
     "instance": "Instance",
-    "tier": "Tier",
-    "upstream": "Upstream",
+    "what": "Of what",
 }
+WHAT = ("tier", "upstream", "model", "slo", "collector", "hw_id")
+"""Labels of alerts that say what is wrong."""
+SHOWN = "job, instance, alertname, alertstate, severity"
+FIRING = 'ALERTS{alertname=~"Llama.+", job=~"$job|", instance=~"$instance|"}'
+QUOTED = ", ".join(f'"{label}"' for label in WHAT)
+ALERTS = f'label_join(max by ({SHOWN}, {", ".join(WHAT)}) ({FIRING}), "what", " ", {QUOTED})'
 
 SLO = Row(
     "Service levels over the time shown, and alerts",
     (
         stat(
+            "Sidecars",
+            "Sidecars that tell of themselves now.",
+            f"count({select(catalog.SIDECAR_BUILD)})",
+            unit="short",
+            width=3,
+            height=6,
+            empty=NO_DATA,
+        ),
+        stat(
             "Error budget left",
             "Of the failures that the objective allows over the time shown, the share that is left; below 0 it is"
             " missed.",
-            f"1 - (1 - ({AVAILABILITY})) / (1 - $slo_objective)",
+            budget_left(AVAILABILITY, OBJECTIVE),
             unit="percentunit",
             steps=BUDGET,
+            decimals=0,
+            width=3,
             height=6,
         ),
         stat(
             "TTFT budget left",
             "Of the late first tokens that the objective allows over the time shown, the share that is left.",
-            f"1 - (1 - ({figures.within(catalog.TIME_TO_FIRST_TOKEN, '$slo_ttft', window=RANGE)}))"
-            " / (1 - $slo_objective)",
+            budget_left(IN_TIME, TTFT_OBJECTIVE),
             unit="percentunit",
             steps=BUDGET,
+            decimals=0,
+            width=3,
             height=6,
         ),
         stat(
             "E2E in time",
             "Share of requests, over the time shown, that ended within the target chosen above.",
-            figures.within(catalog.REQUEST_DURATION, "$slo_duration", window=RANGE),
+            figures.within(catalog.REQUEST_DURATION, DURATION_TARGET, window=RANGE),
             unit="percentunit",
-            steps=GOOD,
             decimals=2,
+            width=3,
             height=6,
         ),
         table(
             "Alerts",
             "Alerts of prometheus/alerts that are firing or about to; docs/runbook.md says what to do about each.",
-            {"Value": (f'max by ({", ".join(ALERT)}) (ALERTS{{alertname=~"Llama.+"}})', "short")},
+            {"Value": (ALERTS, "short")},
             labels=ALERT,
-            hidden=("Value",),
-            overrides=(override("Alert", custom_width=230),),
+            hidden=("Value", "job", *WHAT),
             height=6,
+            overrides=(override("Alert", custom_width=230),),
             empty="No alerts",
         ),
     ),
@@ -175,7 +219,7 @@ TIERS = Row(
         linked(
             timeseries(
                 "Requests by tier",
-                "Finished requests per second.",
+                "Finished requests to models per second.",
                 Query(figures.requests("tier"), "{{tier}}"),
                 unit="reqps",
                 width=THIRD,
@@ -209,9 +253,9 @@ TIERS = Row(
         ),
         timeseries(
             "Output tokens by tier",
-            "Tokens generated per second, all requests of a tier together.",
+            f"Tokens generated per second, all requests of a tier together. {AT_THE_END}",
             Query(figures.tokens("output", "tier"), "{{tier}}"),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
             width=THIRD,
             stack=True,
         ),
@@ -242,7 +286,7 @@ MODELS = Row(
                 "What each model was asked for over the time shown, and how fast it was: TTFT and duration are 95th"
                 " percentiles, the decode speed is the median.",
                 {
-                    "Requests": (increase(catalog.REQUESTS, by=(MODEL,)), "locale"),
+                    "Requests": (figures.requests_within(RANGE, MODEL), "locale"),
                     "Failed": (figures.failed_share(MODEL, window=RANGE), "percentunit"),
                     "Input tokens": (
                         increase(catalog.TOKEN_USAGE, "_sum", by=(MODEL,), gen_ai_token_type="input"),
@@ -254,7 +298,10 @@ MODELS = Row(
                     ),
                     "TTFT": (quantile(0.95, catalog.TIME_TO_FIRST_TOKEN, by=(MODEL,), window=RANGE), "s"),
                     "Duration": (quantile(0.95, catalog.REQUEST_DURATION, by=(MODEL,), window=RANGE), "s"),
-                    "Tokens/s": (quantile(0.5, catalog.OUTPUT_SPEED, by=(MODEL,), window=RANGE), "short"),
+                    "Decode speed": (
+                        quantile(0.5, catalog.OUTPUT_SPEED, by=(MODEL,), window=RANGE),
+                        TOKENS_PER_SECOND,
+                    ),
                 },
                 labels={MODEL: "Model"},
                 width=16,
@@ -265,7 +312,7 @@ MODELS = Row(
         bars(
             "Top models",
             "The ten models that were asked for most, over the time shown.",
-            Query(f"topk(10, {increase(catalog.REQUESTS, by=(MODEL,))})", f"{{{{{MODEL}}}}}", instant=True),
+            Query(f"topk(10, {figures.requests_within(RANGE, MODEL)})", f"{{{{{MODEL}}}}}", instant=True),
             unit="locale",
             decimals=0,
         ),
@@ -278,9 +325,9 @@ MODELS = Row(
         ),
         timeseries(
             "Output tokens by model",
-            "Tokens generated per second, all requests of a model together.",
+            f"Tokens generated per second, all requests of a model together. {AT_THE_END}",
             Query(figures.tokens("output", MODEL), f"{{{{{MODEL}}}}}"),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
             stack=True,
         ),
     ),
@@ -291,8 +338,8 @@ REASONS = Row(
     (
         timeseries(
             "Outcomes",
-            "Finished requests per second by how they ended. `client_gone`: the client left before the end; `rejected`:"
-            " the sidecar refused.",
+            "Finished requests per second by how they ended. `client_gone`: the client left before the end;"
+            " `rejected`: the sidecar refused.",
             Query(rate(catalog.REQUESTS, by=("outcome",)), "{{outcome}}"),
             unit="reqps",
             stack=True,
@@ -300,7 +347,8 @@ REASONS = Row(
         ),
         timeseries(
             "Error types",
-            "Failed requests per second by the server's own word, else by status, else by the sidecar's.",
+            "Requests per second that did not end well, whoever's fault it was, by the server's own word, else by"
+            " status, else by the sidecar's.",
             Query(rate(catalog.REQUEST_DURATION, "_count", by=("error_type",), error_type="!="), "{{error_type}}"),
             unit="reqps",
             stack=True,
@@ -327,12 +375,12 @@ REASONS = Row(
         donut(
             "Streaming",
             "Requests with a streamed answer (`true`) and without, over the time shown.",
-            Query(increase(catalog.REQUESTS, by=("stream",)), "{{stream}}", instant=True),
+            Query(increase(catalog.REQUESTS, by=("stream",), **figures.TO_MODELS), "{{stream}}", instant=True),
             width=QUARTER,
         ),
         donut(
             "Operations",
-            "What was asked for, over the time shown.",
+            "What was asked for, over the time shown; requests of every kind.",
             Query(increase(catalog.REQUESTS, by=("gen_ai_operation_name",)), "{{gen_ai_operation_name}}", instant=True),
             width=QUARTER,
         ),
@@ -347,8 +395,13 @@ REASONS = Row(
         ),
         timeseries(
             "Streaming share",
-            "Share of requests with a streamed answer, by tier.",
-            Query(share(rate(catalog.REQUESTS, by=("tier",), stream="true"), figures.requests("tier")), "{{tier}}"),
+            "Share of the requests to models with a streamed answer, by tier.",
+            Query(
+                share(
+                    rate(catalog.REQUESTS, by=("tier",), stream="true", **figures.TO_MODELS), figures.requests("tier")
+                ),
+                "{{tier}}",
+            ),
             unit="percentunit",
             max=1,
         ),
@@ -356,7 +409,7 @@ REASONS = Row(
             "Failures by tier",
             "Requests per second that failed through no fault of the client's.",
             Query(
-                f"{rate(catalog.REQUESTS, by=('tier',), **FAILED)} or 0 * {figures.requests('tier')}",
+                f"{rate(catalog.REQUESTS, by=('tier',), **figures.FAILED)} or 0 * {figures.requests('tier')}",
                 "{{tier}}",
             ),
             unit="reqps",
@@ -372,5 +425,5 @@ BOARD = Dashboard(
     "llama-exporter / Overview",
     "Traffic through the sidecar at a glance: how much, how fast, what failed, by tier and by model.",
     (NOW, SLO, TIERS, MODELS, REASONS),
-    (*CHOICES, OBJECTIVE),
+    (*CHOICES, OBJECTIVE, TTFT_OBJECTIVE),
 )

@@ -7,30 +7,27 @@ from __future__ import annotations
 from typing import Any
 
 from dashboards.generator import figures
+from dashboards.generator.charts import bars, stat, states, timeseries
 from dashboards.generator.dashboard import Dashboard, Row
-from dashboards.generator.panels import (
+from dashboards.generator.figures import CARD, by_card
+from dashboards.generator.panel import (
     GREEN,
     HALF,
+    NO_DATA,
     RED,
     THIRD,
     YELLOW,
     Json,
     Panel,
     Query,
-    bars,
     override,
-    stat,
-    states,
-    table,
     thresholds,
-    timeseries,
 )
-from dashboards.generator.promql import RANGE, RATE_INTERVAL, increase, rate, select, value
+from dashboards.generator.promql import EVERYWHERE, RANGE, increase, rate, select, value
+from dashboards.generator.tables import table
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
 
-GPU = ("instance", "hw_name", "gpu_index")
-GPU_NAME = "{{instance}} {{gpu_index}} {{hw_name}}"
 NO_GPU = "No GPU seen"
 NOT_CONFIGURED = "Not configured"
 FILLING = thresholds((0.8, YELLOW), (0.95, RED))
@@ -46,47 +43,38 @@ CARDS = {
 NO_LOOPBACK = "!~lo|veth.*|br-.*|docker.*"
 
 
-def of_gpus(metric: Metric, operation: str = "sum", **matchers: str) -> str:
-    """A figure of each GPU."""
-    return value(metric, by=GPU, operation=operation, **matchers)
-
-
-def gpu_course(title: str, meaning: str, metric: Metric, unit: str, **more: Any) -> Panel:
+def card_course(title: str, meaning: str, metric: Metric, unit: str, **more: Any) -> Panel:
     """A figure of each GPU over time."""
-    query = Query(of_gpus(metric, "max"), GPU_NAME)
+    query = Query(by_card(metric), CARD)
     return timeseries(title, meaning, query, unit=unit, width=THIRD, fill=0, empty=NO_GPU, **more)
 
 
-def throughput(title: str, meaning: str, metric: Metric, label: str, **matchers: str) -> Panel:
-    """Bytes per second by direction."""
-    query = Query(rate(metric, by=(label,), **matchers), f"{{{{{label}}}}}")
-    return timeseries(title, meaning, query, unit="Bps", width=THIRD, empty="Not sampled")
+def throughput(title: str, meaning: str, metric: Metric, label: str, unit: str = "Bps", **matchers: str) -> Panel:
+    """Bytes or operations per second by direction."""
+    query = Query(rate(metric, by=("instance", label), **matchers), f"{{{{instance}}}} {{{{{label}}}}}")
+    return timeseries(title, meaning, query, unit=unit, width=THIRD, empty=NO_DATA)
 
 
 def limit_line(name: str) -> Json:
-    """A limit is a dashed line without filling."""
+    """A limit is a dashed line without filling; `name` may be a regular expression between slashes."""
     return override(name, custom_lineStyle={"dash": [8, 8], "fill": "dash"}, custom_fillOpacity=0)
 
 
-GPU_POWER = (
-    f"sum by (instance) (rate({select(catalog.GPU_ENERGY)}[{RATE_INTERVAL}])"
-    f" or avg_over_time({select(catalog.GPU_POWER)}[{RATE_INTERVAL}]))"
+JOULES = (
+    f"max by (instance, hw_id) (increase({select(catalog.GPU_ENERGY)}[{RANGE}])"
+    f" or sum_over_time({select(catalog.GPU_POWER)}[{RANGE}:1m]) * 60)"
 )
-"""Watts of all GPUs of a machine; from the energy counter where a GPU has one."""
-GPU_ENERGY = (
-    f"sum(increase({select(catalog.GPU_ENERGY)}[{RANGE}])"
-    f" or avg_over_time({select(catalog.GPU_POWER)}[{RANGE}]) * $__range_s)"
-)
-"""Joules of all GPUs over the time shown."""
-BUSY_TIME = rate(catalog.REQUEST_DURATION, "_sum", by=("instance", "tier"))
-ALL_BUSY_TIME = rate(
-    catalog.REQUEST_DURATION, "_sum", by=("instance",), tier="=~.*", upstream="=~.*", gen_ai_request_model="=~.*"
-)
-"""Of every tier, whichever is chosen: energy is divided among all of them."""
+"""Energy of each GPU over the time shown; from its power where it has no energy counter."""
+ENERGY = f"sum(max by (hw_id) ({JOULES}))"
+BUSY_TIME = increase(catalog.REQUEST_DURATION, "_sum", by=("instance", "tier"))
+ALL_BUSY_TIME = increase(catalog.REQUEST_DURATION, "_sum", by=("instance",), **EVERYWHERE)
 ENERGY_PER_TOKEN_BY_TIER = (
     f"sum by (tier) ({BUSY_TIME} / on (instance) group_left () {ALL_BUSY_TIME}"
-    f" * on (instance) group_left () {GPU_POWER}) / ({figures.tokens('output', 'tier')})"
+    f" * on (instance) group_left () sum by (instance) ({JOULES}))"
+    f" / ({increase(catalog.TOKEN_USAGE, '_sum', by=('tier',), gen_ai_token_type='output')})"
 )
+ALL_TOKENS = increase(catalog.TOKEN_USAGE, "_sum", by=(), window=RANGE, gen_ai_token_type="output", **EVERYWHERE)
+SHARED = "Each sidecar shows all of its machine: several on one machine show the same."
 
 GRID = Row(
     "Resources",
@@ -94,8 +82,8 @@ GRID = Row(
         timeseries(
             "VRAM",
             "GPU memory in use, and all there is, of all GPUs together.",
-            Query(value(catalog.GPU_MEMORY_USAGE), "used"),
-            Query(value(catalog.GPU_MEMORY_LIMIT), "all"),
+            Query(figures.of_cards(catalog.GPU_MEMORY_USAGE), "used"),
+            Query(figures.of_cards(catalog.GPU_MEMORY_LIMIT), "all"),
             unit="bytes",
             width=THIRD,
             overrides=(limit_line("all"),),
@@ -103,22 +91,26 @@ GRID = Row(
         ),
         timeseries(
             "CPU",
-            "Share of all CPU time that was spent busy.",
+            f"Share of all CPU time that was spent busy. {SHARED}",
             Query(value(catalog.CPU_UTILIZATION, by=("instance",), operation="max"), "{{instance}}"),
             unit="percentunit",
             width=THIRD,
             max=1,
-            empty="Not sampled",
+            empty=NO_DATA,
         ),
         timeseries(
             "Memory",
             "Memory in use, and all there is. What the kernel would give back at once is not counted as used.",
-            Query(f"{value(catalog.MEMORY_LIMIT)} - {value(catalog.MEMORY_AVAILABLE)}", "used"),
-            Query(value(catalog.MEMORY_LIMIT), "all"),
+            Query(
+                f"{value(catalog.MEMORY_LIMIT, by=('instance',))}"
+                f" - {value(catalog.MEMORY_AVAILABLE, by=('instance',))}",
+                "{{instance}} used",
+            ),
+            Query(value(catalog.MEMORY_LIMIT, by=("instance",)), "{{instance}} all"),
             unit="bytes",
             width=THIRD,
-            overrides=(limit_line("all"),),
-            empty="Not sampled",
+            overrides=(limit_line("/all$/"),),
+            empty=NO_DATA,
         ),
         timeseries(
             "Vector indexes",
@@ -143,12 +135,12 @@ GRID = Row(
             unit="short",
             width=THIRD,
             stack=True,
+            empty=NO_DATA,
         ),
         timeseries(
             "Slots",
             "llama-server's slots that work on a request, and requests that wait for one: the thread pool of the"
-            " metrics"
-            " page.",
+            " metrics page.",
             Query(value(catalog.UPSTREAM_SLOTS, state="processing"), "active"),
             Query(value(figures.DEFERRED), "queued"),
             unit="short",
@@ -169,7 +161,7 @@ GRID = Row(
 GPUS = Row(
     "GPUs",
     (
-        gpu_course(
+        card_course(
             "GPU utilization",
             "Share of the driver's latest sampling period, a second or less, in which a kernel was running.",
             catalog.GPU_UTILIZATION,
@@ -179,7 +171,10 @@ GPUS = Row(
         timeseries(
             "GPU memory",
             "Share of each GPU's memory that is in use.",
-            Query(f"{of_gpus(catalog.GPU_MEMORY_USAGE)} / {of_gpus(catalog.GPU_MEMORY_LIMIT)}", GPU_NAME),
+            Query(
+                f"{by_card(catalog.GPU_MEMORY_USAGE)} / {by_card(catalog.GPU_MEMORY_LIMIT)}",
+                CARD,
+            ),
             unit="percentunit",
             width=THIRD,
             fill=0,
@@ -187,7 +182,7 @@ GPUS = Row(
             max=1,
             empty=NO_GPU,
         ),
-        gpu_course(
+        card_course(
             "Temperature",
             "Temperature of each GPU; most throttle between 83 and 95 degrees.",
             catalog.GPU_TEMPERATURE,
@@ -197,8 +192,8 @@ GPUS = Row(
         timeseries(
             "Power",
             "What each GPU draws, and what it may draw.",
-            Query(of_gpus(catalog.GPU_POWER), GPU_NAME),
-            Query(of_gpus(catalog.GPU_POWER_LIMIT), f"{GPU_NAME} limit"),
+            Query(by_card(catalog.GPU_POWER), CARD),
+            Query(by_card(catalog.GPU_POWER_LIMIT), f"{CARD} limit"),
             unit="watt",
             width=THIRD,
             fill=0,
@@ -206,10 +201,9 @@ GPUS = Row(
         ),
         timeseries(
             "Throttling",
-            "Reasons for which clocks are held down now, each counted once per GPU. Above 0 for long, the GPU is"
-            " too hot,"
-            " or short of power.",
-            Query(value(catalog.GPU_THROTTLE_REASON, by=("reason",)), "{{reason}}"),
+            "Reasons for which clocks are held down now, each counted once per GPU. Above 0 for long, the GPU is too"
+            " hot, or short of power.",
+            Query(figures.of_cards(catalog.GPU_THROTTLE_REASON, "reason"), "{{reason}}"),
             unit="short",
             width=THIRD,
             fill=0,
@@ -218,30 +212,27 @@ GPUS = Row(
         timeseries(
             "Clocks",
             "Clock frequencies of each GPU.",
-            Query(
-                value(catalog.GPU_CLOCK, by=("instance", "gpu_index", "clock"), operation="max"),
-                "{{instance}} {{gpu_index}} {{clock}}",
-            ),
+            Query(by_card(catalog.GPU_CLOCK, "clock"), f"{CARD} {{{{clock}}}}"),
             unit="hertz",
             width=THIRD,
             fill=0,
             empty=NO_GPU,
         ),
-        gpu_course(
+        card_course(
             "Memory controller",
-            "Share of the driver's latest sampling period in which GPU memory was read or written: decoding is bound by"
-            " it.",
+            "Share of the driver's latest sampling period in which GPU memory was read or written: decoding is bound"
+            " by it.",
             catalog.GPU_MEMORY_CONTROLLER,
             "percentunit",
             max=1,
         ),
-        gpu_course(
+        card_course(
             "Fans", "Fan speed as a share of its maximum; none where there is no fan.", catalog.GPU_FAN, "percentunit"
         ),
         states(
             "GPU states",
             "Whether each GPU answers; one that fell off the bus has failed.",
-            Query(of_gpus(catalog.GPU_STATUS, "max", hw_state="ok"), GPU_NAME),
+            Query(by_card(catalog.GPU_STATUS, hw_state="ok"), CARD),
             names={0: ("failed", RED), 1: ("ok", GREEN)},
             width=THIRD,
             empty=NO_GPU,
@@ -249,47 +240,56 @@ GPUS = Row(
     ),
 )
 
-ENERGY = Row(
+COST = Row(
     "Energy, and the GPU beside the traffic",
     (
-        timeseries(
+        bars(
             "Energy per output token, by tier",
-            "Joules of all GPUs of a machine, divided among its tiers by the time that their requests took, per token"
-            " generated.",
-            Query(ENERGY_PER_TOKEN_BY_TIER, "{{tier}}"),
+            "Joules of all GPUs of a machine over the time shown, divided among its tiers by the time that their"
+            " requests took, per token generated.",
+            Query(ENERGY_PER_TOKEN_BY_TIER, "{{tier}}", instant=True),
             unit="joule",
-            fill=0,
+            decimals=2,
+            width=HALF,
             empty=NO_GPU,
         ),
         timeseries(
             "Output tokens and GPU utilization",
-            "Tokens per second beside the mean utilization of the GPUs: a GPU at work without tokens prefills, or works"
-            " for somebody else.",
-            Query(figures.tokens("output"), "output tokens/s"),
-            Query(value(catalog.GPU_UTILIZATION, operation="avg"), "GPU utilization"),
-            long_names=True,
-            unit="short",
+            "Tokens per second (counted when a request ends) beside the mean utilization of the GPUs: a GPU at work"
+            " without tokens prefills, decodes a long answer, or works for somebody else.",
+            Query(figures.tokens("output"), "output tokens"),
+            Query(figures.of_cards(catalog.GPU_UTILIZATION, operation="avg"), "GPU utilization"),
+            unit=figures.TOKENS_PER_SECOND,
             fill=0,
+            long_names=True,
             overrides=(override("GPU utilization", unit="percentunit", custom_axisPlacement="right", max=1),),
         ),
         stat(
             "Energy",
             "Energy that all GPUs used over the time shown.",
-            GPU_ENERGY,
+            ENERGY,
             unit="joule",
-            width=8,
+            width=THIRD,
             empty=NO_GPU,
         ),
         stat(
             "Energy per output token",
-            "Joules of all GPUs per token generated, over the time shown.",
-            f"{GPU_ENERGY} / {increase(catalog.TOKEN_USAGE, '_sum', gen_ai_token_type='output')}",
+            "Joules of all GPUs per token generated, over the time shown, whatever tier is chosen.",
+            f"{ENERGY} / {ALL_TOKENS}",
             unit="joule",
             decimals=2,
-            width=8,
+            width=THIRD,
             empty=NO_GPU,
         ),
-        stat("GPU power", "What all GPUs draw now.", value(catalog.GPU_POWER), unit="watt", width=8, empty=NO_GPU),
+        stat(
+            "GPU power",
+            "What all GPUs draw now.",
+            figures.of_cards(catalog.GPU_POWER),
+            unit="watt",
+            course=True,
+            width=THIRD,
+            empty=NO_GPU,
+        ),
     ),
 )
 
@@ -298,35 +298,41 @@ HOST = Row(
     (
         timeseries(
             "CPU time by mode",
-            "CPUs that were busy with each mode.",
-            Query(rate(catalog.CPU_TIME, by=("cpu_mode",), cpu_mode="!~idle|iowait"), "{{cpu_mode}}"),
+            f"CPUs that were busy with each mode. {SHARED}",
+            Query(
+                rate(catalog.CPU_TIME, by=("instance", "cpu_mode"), cpu_mode="!~idle|iowait"),
+                "{{instance}} {{cpu_mode}}",
+            ),
             unit="short",
             decimals=2,
             width=THIRD,
             stack=True,
-            empty="Not sampled",
+            empty=NO_DATA,
         ),
         timeseries(
             "Load average",
             "Programs that run or wait, on average over 1, 5 and 15 minutes, beside the CPUs that there are.",
-            Query(value(catalog.LOAD_1M), "1 min"),
-            Query(value(catalog.LOAD_5M), "5 min"),
-            Query(value(catalog.LOAD_15M), "15 min"),
-            Query(value(catalog.LOGICAL_CPUS), "CPUs"),
+            Query(value(catalog.LOAD_1M, by=("instance",)), "{{instance}} 1 min"),
+            Query(value(catalog.LOAD_5M, by=("instance",)), "{{instance}} 5 min"),
+            Query(value(catalog.LOAD_15M, by=("instance",)), "{{instance}} 15 min"),
+            Query(value(catalog.LOGICAL_CPUS, by=("instance",)), "{{instance}} CPUs"),
             unit="short",
             width=THIRD,
             fill=0,
-            overrides=(limit_line("CPUs"),),
-            empty="Not sampled",
+            overrides=(limit_line("/CPUs$/"),),
+            empty=NO_DATA,
         ),
         timeseries(
             "Memory by state",
             "Memory of the host; `used` is what programs hold.",
-            Query(value(catalog.MEMORY_USAGE, by=("system_memory_state",)), "{{system_memory_state}}"),
+            Query(
+                value(catalog.MEMORY_USAGE, by=("instance", "system_memory_state")),
+                "{{instance}} {{system_memory_state}}",
+            ),
             unit="bytes",
             width=THIRD,
             stack=True,
-            empty="Not sampled",
+            empty=NO_DATA,
         ),
         bars(
             "File systems",
@@ -340,18 +346,10 @@ HOST = Row(
             unit="percentunit",
             steps=FILLING,
             max=1,
-            empty="Not sampled",
+            empty=NO_DATA,
         ),
-        timeseries(
-            "Disk operations",
-            "Reads and writes per second.",
-            Query(
-                rate(catalog.DISK_OPERATIONS, by=("disk_io_direction",)),
-                "{{disk_io_direction}}",
-            ),
-            unit="iops",
-            width=THIRD,
-            empty="Not sampled",
+        throughput(
+            "Disk operations", "Reads and writes per second.", catalog.DISK_OPERATIONS, "disk_io_direction", "iops"
         ),
         timeseries(
             "Swap",
@@ -363,13 +361,20 @@ HOST = Row(
             empty="No swap space",
         ),
         timeseries(
-            "Network errors and packets",
-            "Packets per second, and errors among them.",
-            Query(rate(catalog.NETWORK_PACKETS, by=("network_io_direction",)), "{{network_io_direction}}"),
-            Query(rate(catalog.NETWORK_ERRORS), "errors"),
+            "Network packets and errors",
+            "Packets per second, and errors among them; the loopback and virtual interfaces are left out.",
+            Query(
+                rate(catalog.NETWORK_PACKETS, by=("instance", "network_io_direction"), system_device=NO_LOOPBACK),
+                "{{instance}} {{network_io_direction}}",
+            ),
+            Query(
+                rate(catalog.NETWORK_ERRORS, by=("instance",), network_interface_name=NO_LOOPBACK),
+                "{{instance}} errors",
+            ),
             unit="pps",
             fill=0,
-            empty="Not sampled",
+            long_names=True,
+            empty=NO_DATA,
         ),
         table(
             "GPUs and drivers",
@@ -387,5 +392,5 @@ BOARD = Dashboard(
     "llama-exporter-resources",
     "llama-exporter / Resources",
     "The machine beside the models: GPUs, CPU, memory, disks, network, and what a token costs in energy.",
-    (GRID, GPUS, ENERGY, HOST),
+    (GRID, GPUS, COST, HOST),
 )

@@ -5,10 +5,13 @@ page are among them.
 from __future__ import annotations
 
 from dashboards.generator import figures
+from dashboards.generator.charts import bars, heatmap, stat, states, timeseries
 from dashboards.generator.dashboard import Dashboard, Row
-from dashboards.generator.panels import (
+from dashboards.generator.figures import TOKENS_PER_SECOND
+from dashboards.generator.panel import (
     BLUE,
     GREEN,
+    NO_DATA,
     ORANGE,
     QUARTER,
     RED,
@@ -16,16 +19,10 @@ from dashboards.generator.panels import (
     WIDE,
     YELLOW,
     Query,
-    bars,
-    heatmap,
-    matrix,
-    stat,
-    states,
-    table,
     thresholds,
-    timeseries,
 )
-from dashboards.generator.promql import RANGE, RATE_INTERVAL, increase, mean, quantile, rate, share, value
+from dashboards.generator.promql import RANGE, increase, mean, quantile, rate, share, value
+from dashboards.generator.tables import matrix, table
 from exporter.telemetry import catalog
 
 DECISIONS = increase(catalog.ROUTING_DECISIONS)
@@ -38,15 +35,15 @@ QUERIES = Row(
     (
         timeseries(
             "Query rate",
-            "Finished requests per second; choose 'Last 30 minutes' for the window of the metrics page.",
+            "Finished requests to models per second; choose 'Last 30 minutes' for the window of the metrics page.",
             Query(figures.requests(), "queries"),
             unit="reqps",
             width=10,
         ),
         stat(
             "Queries",
-            "Finished requests in the last 30 minutes.",
-            Query(increase(catalog.REQUESTS, window="30m"), instant=True),
+            "Finished requests to models in the last 30 minutes.",
+            figures.requests_within("30m"),
             unit="locale",
             decimals=0,
             height=8,
@@ -54,14 +51,14 @@ QUERIES = Row(
         stat(
             "Mean latency",
             "Mean duration of the requests of the last 30 minutes that ran the model.",
-            Query(mean(catalog.REQUEST_DURATION, window="30m"), instant=True),
+            mean(catalog.REQUEST_DURATION, window="30m"),
             unit="s",
             height=8,
         ),
         bars(
             "Queries by tier",
-            "Finished requests in the last 30 minutes.",
-            Query(increase(catalog.REQUESTS, by=("tier",), window="30m"), "{{tier}}", instant=True),
+            "Finished requests to models in the last 30 minutes.",
+            Query(figures.requests_within("30m", "tier"), "{{tier}}", instant=True),
             unit="locale",
             decimals=0,
             width=QUARTER,
@@ -76,15 +73,15 @@ TIERS = Row(
             "Decode speed by tier",
             "Median tokens per second of one request.",
             Query(quantile(0.5, catalog.OUTPUT_SPEED, by=("tier",)), "{{tier}}", exemplar=True),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
             width=THIRD,
             fill=0,
         ),
         timeseries(
             "Tokens by tier",
-            "Tokens generated per second, all requests of a tier together.",
+            "Tokens generated per second, all requests of a tier together; counted when a request ends.",
             Query(figures.tokens("output", "tier"), "{{tier}}"),
-            unit="short",
+            unit=TOKENS_PER_SECOND,
             width=THIRD,
             stack=True,
         ),
@@ -98,14 +95,14 @@ TIERS = Row(
         ),
         table(
             "Tiers compared",
-            "Over the time shown: requests, the share that failed, mean duration, 95th percentile of the time to first"
-            " token, median decode speed, models that can answer and models there are.",
+            "Over the time shown: requests, the share that failed, mean duration, 95th percentile of the time to"
+            " first token, median decode speed, models that can answer and models there are.",
             {
-                "Requests": (increase(catalog.REQUESTS, by=("tier",)), "locale"),
+                "Requests": (figures.requests_within(RANGE, "tier"), "locale"),
                 "Failed": (figures.failed_share("tier", window=RANGE), "percentunit"),
                 "Latency": (mean(catalog.REQUEST_DURATION, by=("tier",), window=RANGE), "s"),
                 "TTFT p95": (quantile(0.95, catalog.TIME_TO_FIRST_TOKEN, by=("tier",), window=RANGE), "s"),
-                "Tokens/s": (quantile(0.5, catalog.OUTPUT_SPEED, by=("tier",), window=RANGE), "short"),
+                "Decode speed": (quantile(0.5, catalog.OUTPUT_SPEED, by=("tier",), window=RANGE), TOKENS_PER_SECOND),
                 "Available": (value(catalog.TIER_MODELS_AVAILABLE, by=("tier",)), "short"),
                 "Models": (value(catalog.TIER_MODELS_CONFIGURED, by=("tier",)), "short"),
             },
@@ -114,7 +111,8 @@ TIERS = Row(
         ),
         bars(
             "Model availability",
-            "Models that can answer now, as a share of the models of the tier.",
+            "Models that can answer now, as a share of the models of the tier; those that a router has not loaded do"
+            " not count.",
             Query(
                 f"{value(catalog.TIER_MODELS_AVAILABLE, by=('tier',))}"
                 f" / {value(catalog.TIER_MODELS_CONFIGURED, by=('tier',))}",
@@ -122,8 +120,9 @@ TIERS = Row(
                 instant=True,
             ),
             unit="percentunit",
-            steps=thresholds((0.5, YELLOW), (1, GREEN), base=RED),
+            steps=thresholds((1, GREEN), base=YELLOW),
             max=1,
+            empty=NO_DATA,
         ),
     ),
 )
@@ -136,6 +135,7 @@ DECIDED = Row(
             "Requests that were routed, over the time shown.",
             DECISIONS,
             unit="locale",
+            empty=NO_CHOICE,
             decimals=0,
             width=QUARTER,
         ),
@@ -192,8 +192,8 @@ DECIDED = Row(
         ),
         heatmap(
             "Score distribution",
-            "Routed requests by their complexity score.",
-            increase(catalog.ROUTING_SCORE, "_bucket", by=("le",), window=RATE_INTERVAL),
+            "Routed requests per second by their complexity score.",
+            rate(catalog.ROUTING_SCORE, "_bucket", by=("le",)),
             unit="short",
             width=THIRD,
             empty=NO_CHOICE,
@@ -249,8 +249,11 @@ UPSTREAMS = Row(
         states(
             "Upstreams over time",
             "Whether the last health check found each upstream ready.",
-            Query(value(catalog.UPSTREAM_UP, by=("upstream",), operation="max"), "{{upstream}}"),
+            Query(
+                value(catalog.UPSTREAM_UP, by=("instance", "upstream"), operation="max"), "{{instance}} {{upstream}}"
+            ),
             names={0: ("down", RED), 1: ("up", GREEN)},
+            empty=NO_DATA,
         ),
         timeseries(
             "Models available by tier",
@@ -258,12 +261,13 @@ UPSTREAMS = Row(
             Query(value(catalog.TIER_MODELS_AVAILABLE, by=("tier",)), "{{tier}}"),
             unit="short",
             fill=0,
+            empty=NO_DATA,
         ),
         timeseries(
             "Attempts by result",
-            "Tries per second to have an upstream answer. `answered` is the good one; `resent`: a retired"
-            " connection was"
-            " replaced unseen; the rest failed, and another upstream was tried where there was one.",
+            "Tries per second to have an upstream answer. `answered` is the good one; `resent`: a retired connection"
+            " was replaced unseen; `abandoned`: the client left; the rest failed, and another upstream was tried"
+            " where there was one.",
             Query(rate(catalog.UPSTREAM_ATTEMPTS, by=("result",)), "{{result}}"),
             unit="reqps",
             width=THIRD,
@@ -279,10 +283,10 @@ UPSTREAMS = Row(
         ),
         timeseries(
             "Failed attempts by upstream",
-            "Share of an upstream's tries that it did not answer.",
+            "Share of an upstream's tries that it did not answer; those whose client left do not count as such.",
             Query(
                 share(
-                    rate(catalog.UPSTREAM_ATTEMPTS, by=("upstream",), result="!~answered|resent"),
+                    rate(catalog.UPSTREAM_ATTEMPTS, by=("upstream",), result="!~answered|resent|abandoned"),
                     rate(catalog.UPSTREAM_ATTEMPTS, by=("upstream",)),
                 ),
                 "{{upstream}}",

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
+from dashboards.generator.charts import bars, heatmap, stat, states, timeseries
 from dashboards.generator.dashboard import Dashboard, Row
-from dashboards.generator.panels import (
-    GREEN,
-    RED,
-    THIRD,
-    YELLOW,
-    Panel,
-    Query,
-    bars,
-    heatmap,
-    stat,
-    states,
-    table,
-    thresholds,
-    timeseries,
-)
-from dashboards.generator.promql import RATE_INTERVAL, increase, mean, quantile, rate, value
+from dashboards.generator.panel import GREEN, NO_DATA, RED, THIRD, YELLOW, Panel, Query, thresholds
+from dashboards.generator.promql import EVERYWHERE, increase, mean, quantile, rate, select, value
+from dashboards.generator.tables import table
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
 
@@ -29,13 +17,16 @@ BUILD = {"instance": "Instance", "version": "Version", "python_version": "Python
 def trouble(title: str, meaning: str, metric: Metric, label: str) -> Panel:
     """How often something went wrong that should not, by what it was."""
     query = Query(rate(metric, by=(label,)), f"{{{{{label}}}}}")
-    return timeseries(title, meaning, query, unit="ops", width=THIRD, stack=True, least_top=0.1)
+    return timeseries(title, meaning, query, unit="ops", width=THIRD, stack=True, least_top=0.1, empty=NO_DATA)
 
 
 def count(title: str, meaning: str, metric: Metric) -> Panel:
     """The same over the time shown, as one number."""
-    return stat(title, meaning, f"{increase(metric)} or vector(0)", unit="short", steps=ANY, decimals=0)
+    return stat(title, meaning, increase(metric), unit="short", steps=ANY, decimals=0, empty=NO_DATA)
 
+
+SIDECARS = f"count({select(catalog.SIDECAR_BUILD)})"
+FAILING = f"count({value(catalog.SIDECAR_COLLECTOR_SUCCESS, by=('instance', 'collector'), operation='min')} == 0)"
 
 HEALTH = Row(
     "Health",
@@ -49,8 +40,7 @@ HEALTH = Row(
         stat(
             "Collectors failing",
             "Collectors whose last run failed: what they show is old.",
-            f"count({value(catalog.SIDECAR_COLLECTOR_SUCCESS, by=('instance', 'collector'), operation='min')} == 0)"
-            " or vector(0)",
+            f"{FAILING} or 0 * {SIDECARS}",
             unit="short",
             steps=ANY,
             decimals=0,
@@ -105,8 +95,8 @@ COST = Row(
         ),
         heatmap(
             "Event-loop lag, distribution",
-            "Timers by their lateness.",
-            increase(catalog.SIDECAR_EVENT_LOOP_LAG, "_bucket", by=("le",), window=RATE_INTERVAL),
+            "Timers per second by their lateness.",
+            rate(catalog.SIDECAR_EVENT_LOOP_LAG, "_bucket", by=("le",)),
             unit="s",
             width=THIRD,
         ),
@@ -122,7 +112,8 @@ COST = Row(
             "CPU time per request",
             "CPU time of the sidecar divided by finished requests; scrapes, samples and dashboards are in it.",
             Query(
-                f"{rate(catalog.PROCESS_CPU_TIME, by=('instance',))} / {rate(catalog.REQUESTS, by=('instance',))}",
+                f"{rate(catalog.PROCESS_CPU_TIME, by=('instance',))}"
+                f" / {rate(catalog.REQUESTS, by=('instance',), **EVERYWHERE)}",
                 "{{instance}}",
             ),
             unit="s",
