@@ -7,13 +7,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check bench docs dashboards format debian clean
+.PHONY: help demo test check style types papers bench docs dashboards format debian clean
 
 help:
 	@echo "make demo    run three real llama.cpp engines with tiny models behind the sidecar, with traffic, until Ctrl-C"
 	@echo "             (DEMO='--duration 20' and the like pass options on; TEST= and BENCH= do for the others)"
 	@echo "make test    check, then the tests; installs the Debian packages that they use, where it may"
-	@echo "make check   formatting, lint, types, import rules, generated docs"
+	@echo "make check   formatting, lint, types, import rules; dashboards, alerts, deployment, docs"
 	@echo "make bench   CPU and latency per request and per chunk, side by side with nginx"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make dashboards  write the Grafana dashboards anew, from dashboards/generator"
@@ -34,15 +34,25 @@ debian:
 	@tests/debian-packages test
 
 test: $(READY) debian check
-	$(BIN)/python -m pytest $(TEST)
+	$(BIN)/python -m pytest $(or $(TEST),$(PAPERS:%=--ignore=%))
+
+# Tests of what is read and not run. No timing matters to them, so they run beside the type checker.
+PAPERS := tests/docs tests/dashboards tests/deploy tests/prometheus
 
 check: $(READY)
+	@$(MAKE) --no-print-directory -j2 --output-sync=target types papers style
+
+style: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m dashboards.generator --check
-	$(BIN)/python -m pytest -q tests/docs
+
+types: $(READY)
+	$(BIN)/mypy
+
+papers: $(READY)
+	$(BIN)/python -m pytest -q $(PAPERS)
 
 bench: $(READY)
 	@tests/debian-packages bench

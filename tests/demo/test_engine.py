@@ -159,7 +159,7 @@ def test_broken_model_is_told_in_one_line(tmp_path: Path, tiny_model: Path) -> N
 
 def test_without_xllamacpp_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(StartupError, match=r"llama-exporter\[demo\]"):
+    with pytest.raises(StartupError, match=r"'\.\[demo\]'"):
         Engine(EngineOptions(model=tmp_path / "none.gguf")).start()
 
 

@@ -53,6 +53,11 @@ GENERATION: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+def connect(engine: Engine) -> httpx.Client:
+    """A client that uses each connection once: the engine closes some that it has promised to keep."""
+    return httpx.Client(base_url=engine.url, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 def counters(client: httpx.Client) -> tuple[int, int]:
     """Prompt tokens, cached ones included, and generated tokens since the engine was started."""
     lines = client.get("/metrics").text.split("\n")
@@ -88,7 +93,7 @@ def counted_engine(start_engine: Callable[..., Engine]) -> Engine:
 @pytest.mark.parametrize("name", GENERATION)
 def test_tokens_are_the_servers_own(counted_engine: Engine, name: str) -> None:
     path, body = GENERATION[name]
-    with httpx.Client(base_url=counted_engine.url) as client:
+    with connect(counted_engine) as client:
         before = counters(client)
         record = ask(client, path, body)
         after = counters(client)
@@ -107,7 +112,7 @@ def test_tokens_are_the_servers_own(counted_engine: Engine, name: str) -> None:
 def test_input_tokens_are_the_servers_own(
     start_engine: Callable[..., Engine], options: dict[str, bool], path: str, body: dict[str, Any]
 ) -> None:
-    with httpx.Client(base_url=start_engine(alias="observed", **options).url) as client:
+    with connect(start_engine(alias="observed", **options)) as client:
         before = counters(client)
         record = ask(client, path, body)
         after = counters(client)
@@ -116,7 +121,7 @@ def test_input_tokens_are_the_servers_own(
 
 
 def test_a_client_that_leaves_a_native_stream_knows_the_tokens_it_saw(counted_engine: Engine) -> None:
-    with httpx.Client(base_url=counted_engine.url) as client:
+    with connect(counted_engine) as client:
         record = ask(client, "/completion", {"prompt": "hi", "n_predict": 900, "stream": True}, leave_after=5)
     assert record.token_source is TokenSource.SERVER
     assert (record.output_tokens or 0) >= 5
