@@ -11,7 +11,7 @@ import pytest
 
 from tests.known_metrics import known_metrics
 from tests.prometheus.checks import Known, unknown_names, unknown_values, with_records
-from tests.prometheus.rulebook import ROOT, RUNBOOK, shipped_records
+from tests.prometheus.rulebook import ROOT, RUNBOOK, shipped_alerts, shipped_records
 
 ITEM = re.compile(r"^- (Look|Causes|Do): (.*(?:\n  .*)*)", re.MULTILINE)
 CODE = re.compile(r"`([^`]+)`")
@@ -74,6 +74,22 @@ def test_every_entry_says_what_to_look_at_what_it_can_be_and_what_to_do() -> Non
     assert len(entries) > 20
     parts = {entry.split()[0]: [match[1] for match in ITEM.finditer(entry)] for entry in entries}
     assert {name: found for name, found in parts.items() if found != ["Look", "Causes", "Do"]} == {}
+
+
+def first_dashboards(text: str) -> dict[str, str]:
+    """The dashboard that each entry names first, by the name of the alert."""
+    entries = re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    named = {name: re.search(r"llama-exporter-[a-z-]+", entry) for name, entry in entries}
+    return {name: "" if found is None else found[0] for name, found in named.items()}
+
+
+def test_an_entry_begins_with_the_dashboard_that_its_alert_opens() -> None:
+    opened = {alert.name: alert.annotations["dashboard"] for alert in shipped_alerts()}
+    assert first_dashboards(RUNBOOK.read_text()) == opened
+    assert first_dashboards("### A\nsee llama-exporter-sidecar\n## B\n### C\nx\n") == {
+        "A": "llama-exporter-sidecar",
+        "C": "",
+    }
 
 
 def test_the_panels_exist(titles: Titles) -> None:
