@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from exporter.demo.engine import Engine, EngineOptions
 from exporter.demo.model import write_model
+from tests.ports import free_ports
 
 ENGINE_FIXTURES = {"engine", "start_engine", "tiny_model"}
 
@@ -62,18 +62,7 @@ def engine(start_engine: Callable[..., Engine]) -> Engine:
 @pytest.fixture(scope="session")
 def find_port() -> Callable[[], int]:
     """Finds a port of 127.0.0.1 that nobody uses; another one each time."""
-    given: set[int] = set()
-
-    def find() -> int:
-        while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port: int = probe.getsockname()[1]
-            if port not in given:
-                given.add(port)
-                return port
-
-    return find
+    return free_ports().__next__
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ the alerts and the dashboards ask it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -39,19 +38,12 @@ def named(expression: str) -> list[Selector]:
     have what is in `on`; what is in `ignoring` is wanted of the side with many (the left one where neither has), since
     it is there to pass over what the other lacks.
 
-    Raises ValueError for what is no PromQL (Grafana's variables included: see `without_variables`) and for a selector
-    without a metric name, LostLabelError for a label that an aggregation or a match has already dropped.
+    Raises ValueError for what is no PromQL (Grafana's variables included) and for a selector without a metric name,
+    LostLabelError for a label that an aggregation or a match has already dropped.
     """
     reading = _Reading()
     reading.visit(syntax.parse(expression))
     return [Selector(metric, frozenset(labels)) for metric, labels in reading.found.values()]
-
-
-def without_variables(expression: str) -> str:
-    """An expression of a dashboard, with values in the place of Grafana's variables: `5m` for its intervals (they begin
-    with two underscores), `.*` for all others."""
-    filled = re.sub(r"\$\{?__\w+\}?", "5m", expression)
-    return re.sub(r"\$\{\w+(?::\w+)?\}|\$[A-Za-z_]\w*|\[\[\w+\]\]", ".*", filled)
 
 
 def nodes(tree: syntax.Expr) -> Iterator[syntax.Expr]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import promql_parser
 import pytest
 
-from tests.promql import LostLabelError, Selector, named, nodes, without_variables
+from tests.promql import LostLabelError, Selector, named, nodes
 
 
 def wanted(expression: str) -> dict[str, set[str]]:
@@ -83,8 +83,3 @@ def test_a_label_that_is_gone_is_noticed(expression: str) -> None:
 def test_what_is_no_query_or_names_no_metric_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         named(expression)
-
-
-def test_variables_of_a_dashboard_are_filled_in() -> None:
-    written = 'rate(a{x=~"$x", y="${y:regex}", z=~"[[z]]"}[$__rate_interval]) > ${__range}'
-    assert without_variables(written) == 'rate(a{x=~".*", y=".*", z=~".*"}[5m]) > 5m'

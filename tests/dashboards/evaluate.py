@@ -1,13 +1,16 @@
 """What Grafana does with the queries of a dashboard: fills in the variables and asks Prometheus.
 
-Used by the live check of the dashboards and by the script that draws pictures of them (`tools/pictures`)."""
+Used by the checks of the dashboards, live and at rest, and by the script that draws pictures of them
+(`tools/pictures`)."""
 
 from __future__ import annotations
 
 import math
 import re
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import httpx
@@ -20,8 +23,13 @@ DATASOURCE = "prometheus"
 SCRAPE_INTERVAL_SECONDS = 15.0
 """Grafana's default for a Prometheus data source."""
 
-# Grafana's own: $name, [[name]], ${name}, ${name:format}. Groups of a regular expression (`$1`) are not variables.
-VARIABLE = re.compile(r"\$(?P<plain>[A-Za-z_]\w*)|\[\[(?P<square>\w+)\]\]|\$\{(?P<curly>[A-Za-z_]\w*)(?::[^}]*)?\}")
+# As in Grafana: $name, [[name]], [[name:format]], ${name}, ${name.field}, ${name:format}. Groups of a regular
+# expression (`$1`) are not variables.
+VARIABLE = re.compile(
+    r"\$(?P<plain>[A-Za-z_]\w*)"
+    r"|\[\[(?P<square>\w+)(?::\w+)?\]\]"
+    r"|\$\{(?P<curly>[A-Za-z_]\w*)(?:\.[^:}]+)?(?::[^}]+)?\}"
+)
 LABEL_VALUES = re.compile(r"^\s*label_values\(\s*(?:(?P<selector>.+?)\s*,\s*)?(?P<label>[A-Za-z_]\w*)\s*\)\s*$", re.S)
 
 
@@ -100,12 +108,21 @@ def substitute(
     values = {**_own_variables(interval_seconds, range_seconds, scrape_interval_seconds), **variables}
 
     def fill(match: re.Match[str]) -> str:
-        name = next(group for group in match.groups() if group)
+        name = _name(match)
         if name not in values:
             raise QueryError(f"nobody defines the variable {name!r} in {expression!r}")
         return values[name]
 
     return VARIABLE.sub(fill, expression)
+
+
+def used(text: str) -> list[str]:
+    """Names of the variables that a text uses, in the order of their places; Grafana's own are left out."""
+    return [name for name in map(_name, VARIABLE.finditer(text)) if not name.startswith("__")]
+
+
+def _name(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group)
 
 
 def _own_variables(interval: float, range_: float, scrape_interval: float) -> dict[str, str]:
@@ -143,7 +160,7 @@ def exemplars(base_url: str, query: Query, start: float, end: float) -> list[tup
 
 
 def _ask(base_url: str, path: str, parameters: Mapping[str, Any]) -> Any:
-    answer = httpx.get(f"{base_url}/api/v1/{path}", params=dict(parameters), timeout=30)
+    answer = httpx.get(f"{base_url}/api/v1/{path}", params=dict(parameters), timeout=30, verify=_certificates())
     try:
         content = answer.json()
     except ValueError:
@@ -151,6 +168,12 @@ def _ask(base_url: str, path: str, parameters: Mapping[str, Any]) -> Any:
     if content.get("status") != "success":
         raise QueryError(f"{content.get('error', answer.status_code)}: {parameters.get('query', path)}")
     return content["data"]
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Reading them takes ten times as long as asking a Prometheus, and there are hundreds of questions."""
+    return httpx.create_ssl_context()
 
 
 def _series(data: Mapping[str, Any]) -> list[Series]:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.dashboards.evaluate import (
@@ -24,8 +19,10 @@ from tests.dashboards.evaluate import (
     ready,
     run,
     substitute,
+    used,
     variables,
 )
+from tests.end_to_end.prometheus import program, running
 
 START = 1_700_000_000
 """Unix seconds of the first sample of the stored series."""
@@ -62,6 +59,7 @@ def fill(expression: str, **values: str) -> str:
         ("a / $__interval_ms", "a / 30000"),
         ('a{job=~"$job"}', 'a{job=~"x|y"}'),
         ('a{job=~"${job:regex}",b="[[job]]"}', 'a{job=~"x|y",b="x|y"}'),
+        ('a{job=~"${job.text}",b="[[job:regex]]",c="${job.value:raw}"}', 'a{job=~"x|y",b="x|y",c="x|y"}'),
         ('a{b=~".+$"}', 'a{b=~".+$"}'),
         ('label_replace(a, "b", "$1-${2}", "c", "(.)(.)")', 'label_replace(a, "b", "$1-${2}", "c", "(.)(.)")'),
     ],
@@ -74,6 +72,18 @@ def test_variables_are_filled_in(written: str, filled: str) -> None:
 def test_a_name_that_nobody_defines_is_an_error(written: str) -> None:
     with pytest.raises(QueryError, match="nobody defines"):
         fill(written, job="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('rate(a{x=~"$job", y="${tier:regex}", z=~"[[model]]"}[$__rate_interval]) > ${__range_s}', "job tier model"),
+        ("/d/board?${__url_time_range}&${job:queryparam}&var-tier=${__data.fields.tier}&var-x=${x.text}", "job x"),
+        ('label_replace(a, "b", "$1-${2}", "c", "(.)(.)$") or {{tier}}', ""),
+    ],
+)
+def test_the_variables_of_a_text_are_found(text: str, names: str) -> None:
+    assert used(text) == names.split()
 
 
 @pytest.mark.parametrize(
@@ -144,41 +154,19 @@ def test_what_would_show_nothing_is_told_apart(series: list[Series], expected: s
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory, find_port: Callable[[], int]) -> Iterator[str]:
     """The address of a Prometheus that scrapes nothing and has the samples above."""
-    for name in ("prometheus", "promtool"):
-        if shutil.which(name) is None:
-            pytest.skip(f"needs {name} (Debian package prometheus)")
+    promtool, server = program("promtool"), program("prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "samples").write_text(SAMPLES)
     (folder / "config.yml").write_text("{}")
-    import_ = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "samples", "data"]
+    import_ = [promtool, "tsdb", "create-blocks-from", "openmetrics", "samples", "data"]
     subprocess.run(import_, cwd=folder, check=True, capture_output=True, timeout=60)
     address = f"127.0.0.1:{find_port()}"
-    options = ("--config.file=config.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y")
-    with running(["prometheus", *options, f"--web.listen-address={address}"], folder, f"http://{address}/-/ready"):
+    command = [
+        *(server, f"--config.file={folder / 'config.yml'}", f"--storage.tsdb.path={folder / 'data'}"),
+        *("--storage.tsdb.retention.time=100y", f"--web.listen-address={address}"),
+    ]
+    with running(command, folder / "prometheus.log", f"http://{address}/-/ready"):
         yield f"http://{address}"
-
-
-@contextmanager
-def running(command: list[str], folder: Path, url: str) -> Iterator[None]:
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process,
-    ):
-        try:
-            deadline = time.monotonic() + 20
-            while not answers(url):
-                assert time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.1)
-            yield
-        finally:
-            process.terminate()
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=1).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def ask(base: str, expression: str, *, instant: bool = False) -> list[Series]:

@@ -31,8 +31,9 @@ def models(url: str) -> list[str]:
 
 
 def children() -> dict[int, list[str]]:
-    """Command lines of the processes that we have started and that are not gone."""
-    return {child.pid: child.cmdline() for child in psutil.Process().children(recursive=True)}
+    """Command lines of the processes that we have started ourselves and that are not gone; a stage of other tests goes
+    on starting some."""
+    return {child.pid: child.cmdline() for child in psutil.Process().children()}
 
 
 def pid_of(alias: str) -> int:

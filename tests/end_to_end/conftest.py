@@ -1,26 +1,76 @@
-"""The stage is started with the session, when any test wants it, and the tests that want it come last: Prometheus then
-has minutes to look back on, and nobody has waited for them."""
+"""The stage of the first day is started with the session, when any test wants it, and the tests that want it come last:
+Prometheus then has minutes to look back on, and nobody has waited for them."""
 
 from __future__ import annotations
 
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from functools import cached_property
 
 import pytest
 
-from tests.end_to_end.stage import Stage, stage
+from tests.end_to_end.stage import Stage, StageProcess, missing
 
 FIXTURE = "first_day"
 OLD_ENOUGH_SECONDS = 180.0
+"""At this age a stage has shown all that it has to show, on a slow machine, too."""
+LEAST_PATIENCE_SECONDS = 60.0
+"""From when the first test wants the stage: the tests before may have left it no CPU."""
+MOST_PATIENCE_SECONDS = 200.0
+"""From when the first test wants the stage until no check waits any more."""
+LIMIT_SECONDS = 230.0
+"""From then until no test is begun any more: on a machine on which nothing gets on, they would take an hour to fail."""
 
-_STACK = pytest.StashKey[ExitStack]()
-_STAGE = pytest.StashKey[Stage | BaseException]()
+
+class Opening:
+    """A stage that starts while other tests run."""
+
+    def __init__(self) -> None:
+        self._process = StageProcess()
+        self._starting = ThreadPoolExecutor(1).submit(self._process.start)
+        # Some tests compare which child processes there are before and after; this one is there before all of them.
+        while not (self._process.running or self._starting.done()):
+            time.sleep(0.001)
+
+    @cached_property
+    def stage(self) -> Stage:
+        """It, as soon as it is there. Raises StartupError."""
+        asked = self._asked
+        self._starting.result()
+        stage = self._process.stage
+        wanted = max(stage.began + OLD_ENOUGH_SECONDS, asked + LEAST_PATIENCE_SECONDS)
+        return replace(stage, patient_until=min(wanted, asked + MOST_PATIENCE_SECONDS))
+
+    @cached_property
+    def _asked(self) -> float:
+        """Unix seconds at which the first test wanted it."""
+        return time.time()
+
+    def check(self) -> None:
+        """Fail when it has ended, or is too slow."""
+        if not self._process.running:
+            pytest.fail(f"the stage has ended: {self._process.last_words()}")
+        if time.time() > self._asked + LIMIT_SECONDS:
+            pytest.fail("the tests before have had all the time that there is")
+
+    def close(self) -> None:
+        """End it, in the middle of its start, too."""
+        self._process.stop()
+        wait([self._starting])
+        self._process.stop()
+
+
+_OPENING = pytest.StashKey[Opening]()
 
 
 def _wants_stage(item: pytest.Item) -> bool:
     return FIXTURE in getattr(item, "fixturenames", ())
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if _wants_stage(item):
+        item.add_marker(pytest.mark.engine)
 
 
 @pytest.hookimpl(trylast=True)
@@ -30,25 +80,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
-    if config.getoption("collectonly") or not any(map(_wants_stage, session.items)):
-        return
-    stack = config.stash[_STACK] = ExitStack()
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="first-day-")))
-    try:
-        config.stash[_STAGE] = stack.enter_context(stage(folder))
-    except (Exception, pytest.skip.Exception) as error:
-        config.stash[_STAGE] = error
+    if not config.getoption("collectonly") and missing() is None and any(map(_wants_stage, session.items)):
+        config.stash[_OPENING] = Opening()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    session.config.stash.get(_STACK, ExitStack()).close()
+    opening = session.config.stash.get(_OPENING, None)
+    if opening is not None:
+        opening.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def first_day(pytestconfig: pytest.Config) -> Stage:
-    """What a user runs on the first day, three minutes after it was started."""
-    found = pytestconfig.stash[_STAGE]
-    if isinstance(found, BaseException):
-        raise found
-    time.sleep(max(0.0, found.began + OLD_ENOUGH_SECONDS - time.monotonic()))
-    return found
+    """What a user runs on the first day; checks that may have come too early ask again (`Stage.settled`)."""
+    absent = missing()
+    if absent is not None:
+        pytest.skip(absent)
+    opening = pytestconfig.stash[_OPENING]
+    stage = opening.stage
+    opening.check()
+    return stage

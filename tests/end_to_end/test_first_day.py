@@ -1,166 +1,199 @@
-"""Three minutes of the demo, seen through Prometheus: every panel, rule and alert has something to say, and an outage
-is told to whoever is to know."""
+"""The first minutes of the demo, seen through Prometheus: every panel has something to show, for all tiers and for one,
+and it is what the sidecars say."""
 
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Iterator
-from itertools import chain
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
-import promql_parser
 import pytest
-import yaml
 
-from tests.dashboards.evaluate import Query, expressions, fault, ready, run, variables
-from tests.end_to_end.prometheus import query, wait_until
-from tests.end_to_end.stage import PATIENT, SHIPPED, Stage
+from tests.dashboards.evaluate import Query, Series, expressions, fault, ready, run, variables
+from tests.end_to_end.prometheus import value
+from tests.end_to_end.shipped import SHIPPED
+from tests.end_to_end.sidecar import Metrics
+from tests.end_to_end.stage import Stage
 
-DASHBOARDS = sorted((SHIPPED.parent / "dashboards").glob("*.json"))
+Dashboard = Mapping[str, Any]
+DASHBOARDS = {
+    path.stem.removeprefix("llama-exporter-"): json.loads(path.read_text())
+    for path in sorted((SHIPPED.parent / "dashboards").glob("*.json"))
+}
 STEP_SECONDS = 5.0
+LOOK_BACK_SECONDS = 120.0
+"""Two outages of the demo."""
+LEAST_SHARE = 1 / 3
+"""Of the times in a chart at which there is to be a number: single points are no line."""
+EVERYTHING: Mapping[str, str] = {}
+ONE_TIER = {"tier": "Q2"}
+ONLY_OF_Q4 = {"Drafts accepted", "Speculative decoding: accepted", "Speculative decoding: tokens"}
+"""Panels with nothing for another tier: of the demo's engines only the one of Q4 has a draft model."""
+GPU_MEMORY_BYTES = 150_754_820_096 + 24_152_899_584
+"""Of the two GPUs of the fake NVML, which both sidecars see."""
+SLOTS = 3 * 2 + 4
+"""Of the demo's three engines, and of the one beside the second sidecar."""
 
 
-def explain_empty(first_day: Stage, dashboard: dict[str, Any]) -> list[str]:
-    """The queries of a dashboard that show nothing, with the reason."""
-    values = variables(first_day.prometheus, dashboard)
+def ask(first_day: Stage, query: Query, values: Mapping[str, str], span: float) -> list[Series]:
+    """What a panel is given when it shows so many seconds."""
     end = time.time()
-    span = time.monotonic() - first_day.began
-    found = []
-    for each in expressions(dashboard):
-        filled = ready(
-            each,
-            interval_seconds=STEP_SECONDS,
-            range_seconds=span,
-            variables=values,
-            scrape_interval_seconds=STEP_SECONDS,
-        )
-        reason = fault(run(first_day.prometheus, filled, end - span, end, STEP_SECONDS))
-        if reason is not None:
-            found.append(f"{each.panel_title}: {reason}: {filled.expression}")
-    return found
+    filled = ready(
+        query,
+        interval_seconds=STEP_SECONDS,
+        range_seconds=span,
+        variables=values,
+        scrape_interval_seconds=STEP_SECONDS,
+    )
+    return run(first_day.prometheus, filled, end - span, end, STEP_SECONDS)
 
 
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_every_panel_has_something_to_show(first_day: Stage, path: Path) -> None:
-    assert explain_empty(first_day, json.loads(path.read_text())) == []
+def complaint(first_day: Stage, query: Query, values: Mapping[str, str]) -> str | None:
+    """Why a panel would show nothing, or next to nothing."""
+    span = min(LOOK_BACK_SECONDS, time.time() - first_day.began)
+    series = ask(first_day, query, values, span)
+    times = {moment for one in series for moment, number in one.points if math.isfinite(number)}
+    steps = span // STEP_SECONDS
+    few = None if query.instant or len(times) >= LEAST_SHARE * steps else f"numbers at {len(times)} of {steps} times"
+    return fault(series) or few
+
+
+def explain_empty(first_day: Stage, dashboard: Dashboard, chosen: Mapping[str, str]) -> dict[str, str]:
+    """The panels of a dashboard that show nothing, with the reason."""
+    values = variables(first_day.prometheus, dashboard, chosen)
+    asked = ((query, complaint(first_day, query, values)) for query in expressions(dashboard))
+    return {query.panel_title: f"{why}: {query.expression}" for query, why in asked if why is not None}
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_every_panel_has_something_to_show(first_day: Stage, name: str) -> None:
+    assert first_day.settled(lambda: explain_empty(first_day, DASHBOARDS[name], EVERYTHING)) == {}
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_every_panel_has_something_to_show_of_one_tier(first_day: Stage, name: str) -> None:
+    absent = {query.panel_title for query in expressions(DASHBOARDS[name])} & ONLY_OF_Q4
+
+    def unexpected() -> dict[str, str]:
+        found = explain_empty(first_day, DASHBOARDS[name], ONE_TIER)
+        there = dict.fromkeys(absent - found.keys(), "has something to show")
+        return there | {title: why for title, why in found.items() if title not in absent}
+
+    assert first_day.settled(unexpected) == {}
 
 
 def test_a_panel_without_data_would_be_noticed(first_day: Stage) -> None:
-    dashboard = json.loads(DASHBOARDS[0].read_text())
-    panel = next(panel for panel in dashboard["panels"] if panel["type"] == "timeseries")
-    dashboard["panels"] = [
+    panel = next(each for each in DASHBOARDS["overview"]["panels"] if each["type"] == "timeseries")
+    written = {
+        "missing": "llm_nobody_has_this",
+        "not a number": "sum(llm_requests_total) * 0 / 0",
+        "a point": "sum(up) and on () (vector(time()) % 60 < 5)",
+        "fine": "sum(llm_requests_total)",
+    }
+    planted = [
         {**panel, "title": title, "targets": [{**panel["targets"][0], "expr": expression}]}
-        for title, expression in {
-            "missing": "llm_nobody_has_this",
-            "not a number": "sum(llm_requests_total) * 0 / 0",
-            "fine": "sum(llm_requests_total)",
-        }.items()
+        for title, expression in written.items()
     ]
-    assert [line.split(":")[0] for line in explain_empty(first_day, dashboard)] == ["missing", "not a number"]
+    dashboard = {**DASHBOARDS["overview"], "panels": planted}
+
+    def wrong() -> set[str]:
+        return explain_empty(first_day, dashboard, EVERYTHING).keys() ^ (written.keys() - {"fine"})
+
+    assert first_day.settled(wrong) == set()
 
 
-def rules(folder: str) -> Iterator[dict[str, Any]]:
-    for path in sorted((SHIPPED / folder).glob("*.yml")):
-        for group in yaml.safe_load(path.read_text())["groups"]:
-            yield from group["rules"]
+# The figures
 
 
-def operands(expression: str) -> list[str]:
-    """What an alert compares: all there is beside the comparisons and the words between them; of `absent(x)`, x."""
-    return [part.prettify() for part in _leaves(promql_parser.parse(expression))]
+def shown(first_day: Stage, name: str, title: str, ref: str = "A", **chosen: str) -> list[Series]:
+    """What a query of a panel is given for all the time since the beginning."""
+    dashboard = DASHBOARDS[name]
+    (query,) = [each for each in expressions(dashboard) if (each.panel_title, each.ref) == (title, ref)]
+    values = variables(first_day.prometheus, dashboard, chosen)
+    return ask(first_day, query, values, time.time() - first_day.began)
 
 
-COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
-WORDS = {"and", "unless"}
+def figure(first_day: Stage, name: str, title: str, ref: str = "A", **chosen: str) -> float:
+    """The last number that a query of a panel is given, of all its series together."""
+    return sum(one.points[-1][1] for one in shown(first_day, name, title, ref, **chosen))
 
 
-def _leaves(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, promql_parser.ParenExpr):
-        yield from _leaves(tree.expr)
-    elif isinstance(tree, promql_parser.Call) and tree.func.name == "absent":
-        yield from _leaves(tree.args[0])
-    elif isinstance(tree, promql_parser.BinaryExpr) and (str(tree.op) in COMPARISONS | WORDS or _is_either(tree)):
-        yield from chain(_leaves(tree.lhs), _leaves(tree.rhs))
-    elif not isinstance(tree, promql_parser.NumberLiteral):
-        yield tree
+def exposed(first_day: Stage, name: str, **labels: str) -> float:
+    """A metric as the sidecars show it themselves, of both together."""
+    texts = [httpx.get(f"{each}/metrics", timeout=10).text for each in (first_day.demo, first_day.other)]
+    return sum(Metrics(text).sum(name, **labels) for text in texts)
 
 
-def _is_either(tree: Any) -> bool:
-    """Whether it is an `or` between conditions, not one between a value and what stands for it where it is missing."""
-    return str(tree.op) == "or" and all(_is_condition(side) for side in (tree.lhs, tree.rhs))
+def unlike(found: object, wanted: object) -> list[object]:
+    """What was found, where it is not what it should be."""
+    return [] if found == wanted else [found]
 
 
-def _is_condition(tree: Any) -> bool:
-    if isinstance(tree, promql_parser.ParenExpr):
-        return _is_condition(tree.expr)
-    if isinstance(tree, promql_parser.BinaryExpr):
-        return str(tree.op) in COMPARISONS | WORDS or _is_either(tree)
-    return isinstance(tree, promql_parser.Call) and tree.func.name == "absent"
+def instance(url: str) -> str:
+    return url.removeprefix("http://")
 
 
-def test_operands_are_what_is_compared() -> None:
-    assert operands("(a > 5 and on (x) rate(b[5m]) / c < 1) unless d == 0") == ["a", "rate(b[5m]) / c", "d"]
-    assert operands("(a or 0 * b) > 1 or absent(c)") == ["a or 0 * b", "c"]
+@pytest.mark.parametrize(
+    ("name", "title", "metric"),
+    [("overview", "Operations", "llm_requests_total"), ("routing", "Decisions", "llm_routing_decisions_total")],
+)
+@pytest.mark.parametrize("chosen", [EVERYTHING, ONE_TIER], ids=["all", "one tier"])
+def test_counts_over_the_time_shown_are_those_of_the_sidecars(
+    first_day: Stage, name: str, title: str, metric: str, chosen: Mapping[str, str]
+) -> None:
+    """About, since time goes by between the questions. What was there when Prometheus first saw a series is no
+    increase."""
+    matchers = ", ".join(f'{label}="{text}"' for label, text in chosen.items())
+
+    def off() -> list[object]:
+        at_first = value(first_day.prometheus, f"sum(min_over_time({metric}{{{matchers}}}[1d]))") or 0.0
+        growth = exposed(first_day, metric, **chosen) - at_first
+        seen = figure(first_day, name, title, **chosen)
+        return unlike(seen, pytest.approx(growth, rel=0.1)) if growth > 50 else [growth]
+
+    assert first_day.settled(off) == []
 
 
-def explain_silent(first_day: Stage, wanted: list[str]) -> list[str]:
-    """The expressions that give nothing, or no number."""
-    found = ((each, query_fault(first_day, each)) for each in wanted)
-    return [f"{reason}: {expression}" for expression, reason in found if reason is not None]
+def test_the_decision_matrix_has_all_decisions(first_day: Stage) -> None:
+    def off() -> list[object]:
+        wanted = pytest.approx(figure(first_day, "routing", "Decisions"), rel=0.03)
+        return unlike(figure(first_day, "routing", "Decision matrix"), wanted)
+
+    assert first_day.settled(off) == []
 
 
-def query_fault(first_day: Stage, expression: str) -> str | None:
-    now = time.time()
-    return fault(run(first_day.prometheus, Query("", "A", expression, instant=True), now, now, 1))
+def test_gpus_that_two_sidecars_see_are_counted_once(first_day: Stage) -> None:
+    def off() -> list[object]:
+        return [
+            *unlike(value(first_day.prometheus, "sum(hw_gpu_memory_limit_bytes)"), 2 * GPU_MEMORY_BYTES),
+            *unlike(figure(first_day, "resources", "VRAM", "B"), GPU_MEMORY_BYTES),
+            *unlike(figure(first_day, "resources", "VRAM", "A"), pytest.approx(0.65 * GPU_MEMORY_BYTES, rel=0.1)),
+            *unlike(len(shown(first_day, "resources", "GPU states")), 2),
+        ]
+
+    assert first_day.settled(off) == []
 
 
-def test_every_rule_has_something_to_record(first_day: Stage) -> None:
-    recorded = list(rules("rules"))
-    assert len(recorded) > 20
-    assert explain_silent(first_day, [rule["expr"] for rule in recorded]) == []
-    assert explain_silent(first_day, [rule["record"] for rule in recorded]) == []
+def test_each_sidecar_and_each_of_its_upstreams_has_a_line(first_day: Stage) -> None:
+    upstreams = {(instance(first_day.demo), tier) for tier in ("Q2", "Q3", "Q4")} | {(instance(first_day.other), "Q4")}
+
+    def off() -> list[object]:
+        lines = shown(first_day, "routing", "Upstreams over time")
+        return [
+            *unlike(sorted((one.labels["instance"], one.labels["upstream"]) for one in lines), sorted(upstreams)),
+            *unlike(figure(first_day, "overview", "Sidecars"), 2),
+        ]
+
+    assert first_day.settled(off) == []
 
 
-def test_every_alert_has_something_to_compare(first_day: Stage) -> None:
-    alerts = {rule["alert"]: operands(rule["expr"]) for rule in rules("alerts")}
-    assert len(alerts) > 20
-    silent = {name: explain_silent(first_day, compared) for name, compared in alerts.items()}
-    assert {name: lines for name, lines in silent.items() if lines} == {}
+@pytest.mark.parametrize(("chosen", "slots"), [({}, SLOTS), ({"tier": "Q2"}, 2), ({"tier": "Q4"}, 2 + 4)])
+def test_slots_are_those_of_the_engines(first_day: Stage, chosen: Mapping[str, str], slots: int) -> None:
+    def off() -> list[object]:
+        (line,) = shown(first_day, "llama-server", "Slots", **chosen)
+        return unlike(max(number for _, number in line.points if math.isfinite(number)), slots)
 
-
-def test_a_rule_without_data_would_be_noticed(first_day: Stage) -> None:
-    assert explain_silent(first_day, ["llm_nobody_has_this", "up / 0 * 0", "up"]) == [
-        "no series: llm_nobody_has_this",
-        "no number: up / 0 * 0",
-    ]
-
-
-def test_no_rule_fails(first_day: Stage) -> None:
-    answer = httpx.get(f"{first_day.prometheus}/api/v1/rules").json()["data"]["groups"]
-    failing = {rule["name"]: rule["lastError"] for group in answer for rule in group["rules"] if rule.get("lastError")}
-    assert len(answer) > 5
-    assert failing == {}
-
-
-def test_an_outage_is_told_and_so_is_its_end(first_day: Stage) -> None:
-    """The demo kills the engine of Q3 for ten seconds, each minute: from there through Prometheus and Alertmanager."""
-    told, outage = first_day.told, {"alertname": "LlamaUpstreamDown", "tier": "Q3"}
-    wait_until(lambda: bool(told.told("resolved", **outage)), lambda: str(told.notifications)[-3000:], 90)
-    (fired, *_), (ended, *_) = told.told("firing", **outage), told.told("resolved", **outage)
-    assert fired["annotations"]["runbook"].startswith("docs/runbook.md#")
-    assert "Q3" in fired["annotations"]["summary"] + fired["annotations"]["description"]
-    assert fired["startsAt"] < ended["endsAt"]
-    assert query(first_day.prometheus, 'count_over_time(ALERTS{alertname="LlamaUpstreamDown"}[10m])')
-
-
-def test_short_outages_call_nobody_at_night(first_day: Stage) -> None:
-    """With the waiting times that are shipped, ten seconds without Q3 are no reason to page."""
-    fired = query(first_day.prometheus, f"count by (alertname) (last_over_time(ALERTS{{{PATIENT_FIRING}}}[10m]))")
-    assert [each["metric"]["alertname"] for each in fired] == []
-    assert query(first_day.prometheus, f'last_over_time(ALERTS{{pace="{PATIENT}", alertstate="pending"}}[10m])')
-
-
-PATIENT_FIRING = f'pace="{PATIENT}", alertstate="firing", severity="critical"'
+    assert first_day.settled(off) == []

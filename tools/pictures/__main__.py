@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from fnmatch import fnmatch
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 
+from exporter.errors import StartupError
 from tests.dashboards.evaluate import QueryError
+from tests.end_to_end.shipped import Pace
+from tests.end_to_end.stage import StageProcess
 from tools.pictures.browser import DrawingError, easel
-from tools.pictures.demo import played
-from tools.pictures.scene import Period, Scene, Stage
+from tools.pictures.scene import Period, Scene, Source
 
+AS_SHIPPED = 1
+"""How much sooner than shipped an alert is sure of itself: pictures show what a user sees."""
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -27,9 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     with ExitStack() as stack:
         if options.demo:
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="pictures-")))
+            stage = stack.enter_context(StageProcess(Pace(options.scrape_interval, AS_SHIPPED))).stage
             _say(f"the demo plays for {options.demo:.0f} s")
-            options.prometheus = stack.enter_context(played(folder, options.demo, options.scrape_interval))
+            time.sleep(options.demo)
+            options.prometheus = stage.prometheus
         return _draw(options)
 
 
@@ -37,8 +41,8 @@ def _draw(options: argparse.Namespace) -> int:
     boards = {path: json.loads(path.read_text()) for path in options.dashboards}
     end = options.end or time.time()
     period = Period(options.start or end - options.seconds, end, options.scrape_interval)
-    stage = Stage(options.prometheus, period, dict(options.variable), options.expand)
-    scenes = {path: stage.scene(board, [each["title"] for each in boards.values()]) for path, board in boards.items()}
+    source = Source(options.prometheus, period, dict(options.variable))
+    scenes = {path: source.scene(board, [each["title"] for each in boards.values()]) for path, board in boards.items()}
     options.out.mkdir(parents=True, exist_ok=True)
     with easel(options.width) as browser:
         for path, scene in scenes.items():
@@ -74,14 +78,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("dashboards", nargs="*", type=Path, default=sorted((ROOT / "dashboards").glob("*.json")))
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="address of one that scrapes a sidecar")
     parser.add_argument(
-        "--demo", type=float, metavar="SECONDS", help="start the demo and a Prometheus, and wait so long"
+        "--demo", type=float, metavar="SECONDS", help="start the demo and what is around it, and wait so long"
     )
     parser.add_argument("--start", type=float, help="Unix seconds")
     parser.add_argument("--end", type=float, help="Unix seconds; now, if left out")
     parser.add_argument("--seconds", type=float, default=300, help="how much time to show, without --start")
-    parser.add_argument("--scrape-interval", type=float, default=5, help="seconds")
+    parser.add_argument("--scrape-interval", type=int, default=5, help="seconds")
     parser.add_argument("--width", type=int, default=1600, help="pixels")
-    parser.add_argument("--expand", action="store_true", help="open the rows that are folded")
     parser.add_argument("--variable", action="append", default=[], type=_pair, metavar="NAME=VALUE")
     parser.add_argument("--allow-empty", action="append", default=[], metavar="TITLE", help="panels that may be empty")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
@@ -96,5 +99,5 @@ def _pair(text: str) -> tuple[str, str]:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DrawingError, QueryError, httpx.HTTPError) as error:
+    except (DrawingError, QueryError, StartupError, httpx.HTTPError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -46,23 +46,20 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Source:
     """Where the figures come from."""
 
     prometheus: str
     period: Period
     chosen: Mapping[str, str]
-    expand: bool
-    """Whether rows that are folded are opened."""
 
     def scene(self, dashboard: Json, links: Sequence[str]) -> Scene:
         """Asks Prometheus everything that the dashboard asks."""
         values = variables(self.prometheus, dashboard, self.chosen)
-        placed = list(unfold(dashboard["panels"])) if self.expand else dashboard["panels"]
-        widths = {panel["id"]: panel["gridPos"]["w"] for panel in panels({"panels": placed})}
+        widths = {panel["id"]: panel["gridPos"]["w"] for panel in panels(dashboard)}
         answers: dict[int, list[Json]] = {}
         found: dict[int, list[str | None]] = {}
-        for query in expressions({"panels": placed}):
+        for query in expressions(dashboard):
             answer, why = self._answer(query, widths[query.panel_id], values)
             answers.setdefault(query.panel_id, []).append(answer)
             found.setdefault(query.panel_id, []).append(why)
@@ -70,7 +67,7 @@ class Stage:
             **_head(dashboard, links, self.chosen),
             "from": self.period.start * 1000,
             "to": self.period.end * 1000,
-            "panels": [{**panel, "title": self._fill(panel["title"], 1, values)} for panel in placed],
+            "panels": [{**panel, "title": self._fill(panel["title"], 1, values)} for panel in dashboard["panels"]],
             "answers": answers,
             "annotations": list(self._annotations(dashboard, values)),
         }
@@ -150,20 +147,6 @@ def _text(variable: Json, chosen: str | None) -> str:
 def _shown_annotations(dashboard: Json) -> list[Json]:
     entries: list[Json] = dashboard.get("annotations", {}).get("list", [])
     return [entry for entry in entries if entry.get("expr") and entry.get("enable")]
-
-
-def unfold(entries: Sequence[Json]) -> Iterator[Json]:
-    """The panels with all rows open; what lies below an opened row moves down."""
-    moved = 0
-    for panel in entries:
-        place = panel["gridPos"]
-        folded: list[Json] = panel.get("panels", []) if panel["type"] == "row" and panel.get("collapsed") else []
-        opened = {"collapsed": False, "panels": []} if folded else {}
-        yield {**panel, "gridPos": {**place, "y": place["y"] + moved}, **opened}
-        for inside in folded:
-            yield {**inside, "gridPos": {**inside["gridPos"], "y": inside["gridPos"]["y"] + moved}}
-        if folded:
-            moved += max(each["gridPos"]["y"] + each["gridPos"]["h"] for each in folded) - place["y"] - place["h"]
 
 
 def _seconds(interval: str) -> float:

@@ -2,32 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tools.pictures.scene import Period, stretches, thin_out, unfold
-
-
-def panel(kind: str, y: int, height: int, **more: Any) -> dict[str, Any]:
-    return {"type": kind, "gridPos": {"x": 0, "y": y, "w": 24, "h": height}, **more}
-
-
-def test_an_opened_row_moves_what_lies_below() -> None:
-    inside = [panel("stat", 4, 4), panel("table", 8, 6)]
-    opened = list(
-        unfold(
-            [
-                panel("row", 0, 1, collapsed=False, panels=[]),
-                panel("stat", 1, 2),
-                panel("row", 3, 1, collapsed=True, panels=inside),
-                panel("row", 4, 1, collapsed=True, panels=[panel("stat", 5, 2)]),
-            ]
-        )
-    )
-    places = [(each["type"], each["gridPos"]["y"]) for each in opened]
-    assert places == [("row", 0), ("stat", 1), ("row", 3), ("stat", 4), ("table", 8), ("row", 14), ("stat", 15)]
-    assert not any(each.get("collapsed") or each.get("panels") for each in opened)
+from tools.pictures.scene import Period, stretches, thin_out
 
 
 @pytest.mark.parametrize(

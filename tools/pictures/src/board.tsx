@@ -109,8 +109,7 @@ function describeRange({ from, to }: Scene): string {
 function RowHead({ panel }: { panel: PanelModel }) {
   return (
     <div className="section">
-      <Icon name={panel.collapsed ? 'angle-right' : 'angle-down'} /> {panel.title}
-      {panel.collapsed && <span className="folded">({panel.panels?.length ?? 0} panels)</span>}
+      <Icon name="angle-down" /> {panel.title}
     </div>
   );
 }

@@ -15,8 +15,6 @@ export interface PanelModel {
   description?: string;
   transparent?: boolean;
   gridPos: GridPosition;
-  collapsed?: boolean;
-  panels?: PanelModel[];
   fieldConfig?: FieldConfigSource;
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each panel type has options of its own
   options: any;
