@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations, pairwise
 
 from tests.dashboards.documents import Check, Json, dashboards, panels, rows, targets, variables
+from tests.dashboards.evaluate import used
 
 TAG = "llama-exporter"
 WIDTH = 24
@@ -23,7 +24,6 @@ NAME = re.compile(r"[a-z0-9-]{8,40}")
 """Grafana takes no more than 40 characters for a uid."""
 LEFT_BEHIND = re.compile(r"\b(lorem|todo|fixme|xxx)\b", re.I)
 TYPING_ERROR = re.compile(r"\s\s(?<!\n\n)|^\s|\s$|[a-z][.,:;][A-Z]|\(\s|\s[.,:;)](?!\w)")
-USED = re.compile(r"\$(?:\{(\w+)[^}]*\}|(\w+))")
 """A variable of Grafana."""
 HIDDEN = 2
 LINK = re.compile(r"/d/(?P<uid>[\w-]+)\?(?P<query>.*)")
@@ -97,11 +97,6 @@ def query_variables(document: Json) -> list[str]:
             found += [f"variable {each['name']} uses {name}, which is not known yet" for name in sorted(late)]
         before.add(each["name"])
     return found + repeated("variable", (each["name"] for each in variables(document)))
-
-
-def used(text: str) -> list[str]:
-    """Names of the variables that a text uses, Grafana's own left out."""
-    return [one or other for one, other in USED.findall(text) if not (one or other).startswith("__")]
 
 
 def idle_lists(document: Json) -> list[str]:

@@ -324,7 +324,7 @@ HOST = Row(
         ),
         timeseries(
             "Memory by state",
-            "Memory of the host; `used` is what programs hold.",
+            f"Memory of the host; `used` is what programs hold. {SHARED}",
             Query(
                 value(catalog.MEMORY_USAGE, by=("instance", "system_memory_state")),
                 "{{instance}} {{system_memory_state}}",
