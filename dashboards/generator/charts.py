@@ -60,7 +60,6 @@ def timeseries(
     height: int = 8,
     stack: bool = False,
     fill: int = 10,
-    bars: bool = False,
     lines_at: Json | None = None,
     overrides: Sequence[Json] = (),
     least_top: float | None = None,
@@ -82,8 +81,8 @@ def timeseries(
         "axisPlacement": "auto",
         **({} if least_top is None else {"axisSoftMax": least_top}),
         "barAlignment": 0,
-        "drawStyle": "bars" if bars else "line",
-        "fillOpacity": 70 if bars else 40 if stack else fill,
+        "drawStyle": "line",
+        "fillOpacity": 40 if stack else fill,
         "gradientMode": "none",
         "hideFrom": {"legend": False, "tooltip": False, "viz": False},
         "insertNulls": False,
@@ -248,14 +247,13 @@ def states(
         "hideFrom": {"legend": False, "tooltip": False, "viz": False},
         "lineWidth": 0,
     }
-    mappings = [value_names(names)]
-    defaults = {**thresholds(base=TEXT), "mappings": mappings}
+    defaults = {**thresholds(base=TEXT), "mappings": [_value_names(names)]}
     return Panel(
         "state-timeline", title, meaning, (query,), width, height, "short", defaults, custom, options, empty=empty
     )
 
 
-def value_names(names: Mapping[int, tuple[str, str]]) -> Json:
+def _value_names(names: Mapping[int, tuple[str, str]]) -> Json:
     """A mapping from values to a text and a colour."""
     made = {
         str(number): {"color": color, "index": index, "text": text}

@@ -27,6 +27,10 @@ def llamacpp(name: str, kind: Kind = Kind.COUNTER) -> Metric:
 DEFERRED = llamacpp("requests_deferred", Kind.GAUGE)
 
 
+SIDECARS = f"count({select(catalog.SIDECAR_BUILD)})"
+"""Sidecars that tell of themselves."""
+
+
 def requests(*by: str, window: str = RATE_INTERVAL) -> str:
     """Finished requests to models per second."""
     return rate(catalog.REQUESTS, by=by, window=window, **TO_MODELS)

@@ -101,9 +101,8 @@ class Panel:
 
     def _defaults(self) -> Json:
         nothing = {"type": "special", "options": {"match": "null+nan", "result": {"index": 0, "text": self.empty}}}
-        made: Json = {"mappings": [nothing], "noValue": self.empty, "unit": self.unit, **self.defaults}
-        if "mappings" in self.defaults:
-            made["mappings"] = [*self.defaults["mappings"], nothing]
+        mappings = [*self.defaults.get("mappings", ()), nothing]
+        made = {"mappings": [], "noValue": self.empty, "unit": self.unit} | self.defaults | {"mappings": mappings}
         return {**made, "custom": self.custom} if self.custom else made
 
 

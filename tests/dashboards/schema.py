@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.dashboards.documents import Json
+from tests.programs import program
 
 PROJECT = Path(__file__).parent / "typescript"
 PACKAGES = PROJECT / "node_modules"
@@ -29,10 +30,7 @@ def install() -> None:
     wanted = sha256((PROJECT / "package-lock.json").read_bytes()).hexdigest()
     if INSTALLED.exists() and INSTALLED.read_text() == wanted:
         return
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("needs npm (Debian package npm)")
-    done = _run([npm, "ci", "--ignore-scripts"], PROJECT)
+    done = _run([program("npm"), "ci", "--ignore-scripts"], PROJECT)
     if done.returncode != 0 and OFFLINE.search(done.stderr):
         pytest.skip("npm cannot reach its registry")
     assert done.returncode == 0, done.stderr
@@ -63,10 +61,7 @@ def _module(document: Json) -> str:
 
 
 def _compile(folder: Path) -> str:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("needs node (Debian package nodejs)")
-    command = [node, str(PACKAGES / "typescript/bin/tsc"), "--project", str(folder), "--pretty", "false"]
+    command = [program("node"), str(PACKAGES / "typescript/bin/tsc"), "--project", str(folder), "--pretty", "false"]
     done = _run(command, folder)
     errors = [line for line in done.stdout.splitlines() if ": error " in line or line.startswith("error ")]
     assert len(errors) == len(ERROR.findall(done.stdout)), done.stdout

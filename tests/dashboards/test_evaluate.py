@@ -22,7 +22,8 @@ from tests.dashboards.evaluate import (
     used,
     variables,
 )
-from tests.end_to_end.prometheus import program, running
+from tests.end_to_end.prometheus import running
+from tests.programs import program
 
 START = 1_700_000_000
 """Unix seconds of the first sample of the stored series."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -17,13 +15,6 @@ COMPOSE = ROOT / "docker-compose.yml"
 DEPLOY = ROOT / "deploy"
 PROMETHEUS = ROOT / "prometheus"
 PROVISIONING = ROOT / "dashboards" / "provisioning"
-PACKAGES = {
-    "amtool": "prometheus-alertmanager",
-    "docker-compose": "docker-compose",
-    "promtool": "prometheus",
-    "systemd-analyze": "systemd",
-}
-"""Debian packages by program."""
 
 LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The quick one, where PyYAML has it."""
@@ -57,14 +48,6 @@ def project() -> Data:
 def default(value: str) -> str:
     """What is left of a value of docker-compose.yml where no variable is set."""
     return re.sub(r"\$\{\w+(?::-([^}]*))?\}", lambda found: found[1] or "", value)
-
-
-def program(name: str) -> str:
-    """Where a program is; skips the test where it is not installed."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"needs {name} (Debian package {PACKAGES[name]})")
-    return path
 
 
 def walk(data: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.files import PROMETHEUS, Data, load, program, secrets
+from tests.deploy.files import PROMETHEUS, Data, load, secrets
+from tests.programs import program
 
 CONFIG = PROMETHEUS / "alertmanager.yml"
 RECEIVERS = {"critical": "on-call", "warning": "team", "info": "nobody"}

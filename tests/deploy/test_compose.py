@@ -12,7 +12,8 @@ import pytest
 
 from exporter.config import load as load_settings
 from tests.deploy import compose as checks
-from tests.deploy.files import COMPOSE, DEPLOY, ROOT, Data, default, environment, load, program, project, secrets
+from tests.deploy.files import COMPOSE, DEPLOY, ROOT, Data, default, environment, load, project, secrets
+from tests.programs import program
 
 ENV_FILES = sorted((DEPLOY / "compose").glob("*.env"))
 PROFILES = ("cpu", "gpu", "fleet")

@@ -12,7 +12,8 @@ import pytest
 
 from exporter.cli import main
 from exporter.config import load as load_settings
-from tests.deploy.files import DEPLOY, environment, program, secrets
+from tests.deploy.files import DEPLOY, environment, secrets
+from tests.programs import program
 
 UNIT = DEPLOY / "systemd" / "llama-exporter.service"
 ENVIRONMENT = DEPLOY / "systemd" / "llama-exporter.env"

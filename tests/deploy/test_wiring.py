@@ -13,7 +13,8 @@ import pytest
 from exporter.telemetry.instruments import Exemplar
 from tests.deploy import compose as services
 from tests.deploy import wiring
-from tests.deploy.files import COMPOSE, DEPLOY, PROMETHEUS, PROVISIONING, ROOT, Data, load, program, secrets
+from tests.deploy.files import COMPOSE, DEPLOY, PROMETHEUS, PROVISIONING, ROOT, Data, load, secrets
+from tests.programs import program
 
 SOURCES = PROVISIONING / "datasources" / "llama-exporter.yml"
 PROVIDERS = PROVISIONING / "dashboards" / "llama-exporter.yml"

@@ -12,22 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from exporter.demo.process import http_status
 
-PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
-"""Debian packages of programs that are not called like their package."""
 STOP_SECONDS = 10.0
 """How long after SIGTERM until SIGKILL."""
-
-
-def program(name: str) -> str:
-    """Where a program is. Skips the test when it is not installed."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"needs {name} (Debian package {PACKAGES.get(name, name)})")
-    return path
 
 
 @contextmanager

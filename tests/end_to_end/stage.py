@@ -19,9 +19,9 @@ from typing import TypeVar
 from exporter.demo.process import Child
 from tests.end_to_end.shipped import Pace
 from tests.end_to_end.webhook import Received
+from tests.programs import lack
 
 PROGRAMS = ("gcc", "prometheus", "prometheus-alertmanager", "redis-server")
-"""Each in a Debian package of its name."""
 POLL_SECONDS = 1.0
 Found = TypeVar("Found", bound=Collection[object])
 MODULES = ("xllamacpp", "gguf", "numpy", "rich", "redis")
@@ -95,7 +95,7 @@ def missing() -> str | None:
     """What is not installed that a stage needs, in words."""
     for name in PROGRAMS:
         if shutil.which(name) is None:
-            return f"needs {name} (Debian package {name})"
+            return lack(name)
     for name in MODULES:
         if importlib.util.find_spec(name) is None:
             return f"needs {name}: pip install 'llama-exporter[demo,redis]'"

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from exporter import __version__
 from tests.end_to_end.sidecar import Sidecar
+from tests.programs import program
 
 NOBODY = "http://127.0.0.1:9"
 KEY = "a-key-for-the-tests"
@@ -19,12 +20,10 @@ KEY = "a-key-for-the-tests"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs chromium (Debian package chromium)")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome") or program("chromium")
     expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
 

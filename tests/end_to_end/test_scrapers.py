@@ -12,8 +12,9 @@ import pytest
 
 from exporter.demo.engine import Engine
 from exporter.demo.traffic import STEADY_KINDS, plan, play_all
-from tests.end_to_end.prometheus import program, query, running, value, wait_until
+from tests.end_to_end.prometheus import query, running, value, wait_until
 from tests.end_to_end.sidecar import Sidecar
+from tests.programs import program
 
 CONFIG = """\
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}

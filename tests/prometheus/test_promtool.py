@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.end_to_end.prometheus import program
+from tests.programs import program
 from tests.prometheus.rulebook import ROOT, SHIPPED, promtool_files, read_scenes, shipped_alerts
 
 NEVER = "vector(0) > 1"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.programs import program
 
 SOURCE = Path(__file__).with_suffix(".c")
 
 
 def compile_library(folder: Path, *defines: str) -> Path:
     """Build the library in `folder`, which is returned: it is for `LD_LIBRARY_PATH`. Skips without a compiler."""
-    gcc = shutil.which("gcc")
-    if gcc is None:
-        pytest.skip("gcc is needed to build a fake libnvidia-ml.so.1 (Debian package gcc)")
     options = ["-shared", "-fPIC", "-Wall", "-Werror", *(f"-D{name}" for name in defines)]
-    subprocess.run([gcc, *options, "-o", str(folder / "libnvidia-ml.so.1"), str(SOURCE)], check=True)
+    subprocess.run([program("gcc"), *options, "-o", str(folder / "libnvidia-ml.so.1"), str(SOURCE)], check=True)
     return folder

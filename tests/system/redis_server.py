@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-import pytest
+from tests.programs import program
 
 LIMIT_SECONDS = 15.0
 
@@ -34,11 +33,8 @@ class RedisServer:
         self.stop()
 
     def start(self) -> None:
-        program = shutil.which("redis-server")
-        if program is None:
-            pytest.skip("needs redis-server (Debian: redis-server)")
         own = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
-        self.process = subprocess.Popen([program, *own, *self.arguments], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen([program("redis-server"), *own, *self.arguments], stdout=subprocess.DEVNULL)
         self._wait_until_it_listens()
 
     def stop(self) -> None:

@@ -1,7 +1,6 @@
 import asyncio
 import gzip
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from itertools import count
@@ -14,6 +13,7 @@ from exporter.telemetry.exposition import BLOCK_CHARACTERS, Exposition
 from exporter.telemetry.instruments import Counter, Histogram
 from exporter.telemetry.lines import AnyFamily
 from exporter.telemetry.sampled import Sampled
+from tests.programs import program
 from tests.telemetry.examples import ACCEPT, BUCKETS, GOLDEN, R_LABELS, example_sources, example_text
 
 WAIT = Metric("test_wait_seconds", Kind.HISTOGRAM, "Waiting.", Feed.SELF, unit="seconds", labels=R_LABELS)
@@ -67,10 +67,7 @@ def test_the_exposition_is_the_golden_one(name: str) -> None:
 
 def promtool(text: str) -> tuple[int, list[str]]:
     """Exit status and everything that `promtool check metrics` says, on either stream."""
-    program = shutil.which("promtool")
-    if program is None:
-        pytest.skip("promtool (Debian package prometheus) is not installed")
-    command = [program, "check", "metrics"]
+    command = [program("promtool"), "check", "metrics"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, (done.stdout + done.stderr).splitlines()
 

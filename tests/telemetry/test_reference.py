@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from exporter.record import AttemptResult, Outcome
 from exporter.system.snapshot import ModelState
 from exporter.telemetry.catalog import CATALOGUE
 from exporter.telemetry.reference import grouped, render_reference
+from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 PAGE = render_reference()
@@ -56,12 +56,9 @@ def test_queries_name_metrics_and_labels_that_exist() -> None:
 
 
 def test_prometheus_understands_the_queries(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool (Debian package prometheus) is not installed")
     rules = [{"record": f"page:query:{number}", "expr": query} for number, query in enumerate(QUERIES)]
     (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "page", "rules": rules}]}))
-    command = [promtool, "check", "rules", str(tmp_path / "rules.yml")]
+    command = [program("promtool"), "check", "rules", str(tmp_path / "rules.yml")]
     checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert "5 rules found" in checked.stdout

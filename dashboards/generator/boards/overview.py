@@ -28,7 +28,7 @@ from dashboards.generator.panel import (
     override,
     thresholds,
 )
-from dashboards.generator.promql import RANGE, increase, quantile, rate, select, share, value
+from dashboards.generator.promql import RANGE, increase, quantile, rate, share, value
 from dashboards.generator.tables import table
 from exporter.telemetry import catalog
 
@@ -164,7 +164,7 @@ SLO = Row(
         stat(
             "Sidecars",
             "Sidecars that tell of themselves now.",
-            f"count({select(catalog.SIDECAR_BUILD)})",
+            figures.SIDECARS,
             unit="short",
             width=3,
             height=6,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dashboards.generator import figures
 from dashboards.generator.charts import bars, heatmap, stat, states, timeseries
 from dashboards.generator.dashboard import Dashboard, Row
 from dashboards.generator.panel import GREEN, NO_DATA, RED, THIRD, YELLOW, Panel, Query, thresholds
-from dashboards.generator.promql import EVERYWHERE, increase, mean, quantile, rate, select, value
+from dashboards.generator.promql import EVERYWHERE, increase, mean, quantile, rate, value
 from dashboards.generator.tables import table
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
@@ -25,7 +26,6 @@ def count(title: str, meaning: str, metric: Metric) -> Panel:
     return stat(title, meaning, increase(metric), unit="short", steps=ANY, decimals=0, empty=NO_DATA)
 
 
-SIDECARS = f"count({select(catalog.SIDECAR_BUILD)})"
 FAILING = f"count({value(catalog.SIDECAR_COLLECTOR_SUCCESS, by=('instance', 'collector'), operation='min')} == 0)"
 
 HEALTH = Row(
@@ -40,7 +40,7 @@ HEALTH = Row(
         stat(
             "Collectors failing",
             "Collectors whose last run failed: what they show is old.",
-            f"{FAILING} or 0 * {SIDECARS}",
+            f"{FAILING} or 0 * {figures.SIDECARS}",
             unit="short",
             steps=ANY,
             decimals=0,
