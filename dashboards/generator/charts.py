@@ -201,7 +201,9 @@ def bars(
     )
 
 
-def donut(title: str, meaning: str, query: Query, *, unit: str = "short", width: int = THIRD, height: int = 8) -> Panel:
+def donut(
+    title: str, meaning: str, query: Query, *, unit: str = "locale", width: int = THIRD, height: int = 8
+) -> Panel:
     """Shares of a whole."""
     options = {
         "displayLabels": [],

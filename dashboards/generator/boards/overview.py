@@ -296,8 +296,8 @@ MODELS = Row(
                         increase(catalog.TOKEN_USAGE, "_sum", by=(MODEL,), gen_ai_token_type="output"),
                         "short",
                     ),
-                    "TTFT": (quantile(0.95, catalog.TIME_TO_FIRST_TOKEN, by=(MODEL,), window=RANGE), "s"),
-                    "Duration": (quantile(0.95, catalog.REQUEST_DURATION, by=(MODEL,), window=RANGE), "s"),
+                    "TTFT p95": (quantile(0.95, catalog.TIME_TO_FIRST_TOKEN, by=(MODEL,), window=RANGE), "s"),
+                    "Duration p95": (quantile(0.95, catalog.REQUEST_DURATION, by=(MODEL,), window=RANGE), "s"),
                     "Decode speed": (
                         quantile(0.5, catalog.OUTPUT_SPEED, by=(MODEL,), window=RANGE),
                         TOKENS_PER_SECOND,
