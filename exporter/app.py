@@ -12,14 +12,15 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import httpx
 from pydantic import SecretStr
 
 from exporter import __version__, listeners, logs
-from exporter.api import admin, exposition, health, index, openapi, synapse, system_metrics, vandamme
+from exporter.api import admin, completions, exposition, health, index, openapi, synapse, system_metrics, vandamme
 from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.asgi import ASGIApp
@@ -37,6 +38,7 @@ from exporter.proxy.transport import UpstreamTransport
 from exporter.record import Sink
 from exporter.routing.fleet import Fleet
 from exporter.settings import Settings
+from exporter.stored import make_sample, name_model, restore
 from exporter.system.amd import AmdCollector
 from exporter.system.availability import Availability, count_models
 from exporter.system.health_check import HealthCollector
@@ -57,7 +59,14 @@ from exporter.telemetry.prometheus import RequestMetrics
 from exporter.telemetry.snapshot import SnapshotFamilies
 from exporter.telemetry.sources import Sources
 
+if TYPE_CHECKING:
+    from exporter.store.store import Store
+    from exporter.store.writer import Writer
+
 log = logging.getLogger(__name__)
+
+STORED_SAMPLE_SECONDS = 5.0
+"""Between two samples in the store, at least."""
 
 
 def run(settings: Settings) -> None:
@@ -65,8 +74,11 @@ def run(settings: Settings) -> None:
     listeners.raise_file_limit()
     proxy_socket = listeners.bind(settings.proxy.listen, "proxy.listen")
     admin_sockets = [listeners.bind(address, "admin.listen") for address in settings.admin.listen]
+    completions = settings.completions.listen
+    completions_sockets = [listeners.bind(completions, "completions.listen")] if completions is not None else []
+    sidecar = _Sidecar(settings, proxy_port=proxy_socket.getsockname()[1])
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_Sidecar(settings).serve(proxy_socket, admin_sockets))
+        runner.run(sidecar.serve(proxy_socket, admin_sockets, completions_sockets))
 
 
 def make_rooms(settings: Settings) -> list[Room]:
@@ -85,12 +97,12 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 class _Sidecar:
     """All parts, wired."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, proxy_port: int = 0) -> None:
         self.settings = settings
         self.upstreams = [make_upstream(each) for each in settings.upstreams]
         self.supervisor = Supervisor()
         self.connections = Connections()
-        self.proxy_port = 0
+        self.proxy_port = proxy_port
         self.active = ActiveRequests()
         self.upstream_log = UpstreamLog()
         self.checks_health = settings.sampling.llama_server and len(self.upstreams) > 1
@@ -113,6 +125,7 @@ class _Sidecar:
             tiers=self.fleet.tiers,
         )
         self.live = Live(self.metrics.model_of)
+        self.store = self.make_store()
         self.fanout = Fanout(self.sinks())
         self.lag = EventLoopLag(buckets.event_loop_lag)
         self.transport = UpstreamTransport()
@@ -137,14 +150,32 @@ class _Sidecar:
         )
         self.exposition = Exposition(self.metrics, SnapshotFamilies(self.sources()), self.lag)
         self.rooms = self.make_rooms()
-        self.admin = admin.application(self.rooms, _keys(settings.auth.api_keys), settings.admin.cors_origins)
+        keys, origins = _keys(settings.auth.api_keys), settings.admin.cors_origins
+        self.admin = admin.application(self.rooms, keys, origins)
+        self.completions = admin.application([completions.room(self.views())], keys, origins)
+
+    def make_store(self) -> Store | None:
+        """What survives a restart; None where nothing is to."""
+        settings = self.settings.store
+        if settings.place is None:
+            return None
+        from exporter.store.store import Store  # noqa: PLC0415 - its libraries take 30 MB
+
+        return Store(
+            settings.place,
+            settings,
+            settings.instance or f"{socket.gethostname()}:{self.proxy_port}",
+            model_of=lambda record: name_model(record, self.metrics.model_of(record)),
+            on_open=partial(restore, self.live.totals),
+        )
 
     def make_rooms(self) -> list[Room]:
         """Everything that is served on the admin listener."""
         views = self.views()
         live = self.settings.live
         rooms = [
-            exposition.room(self.exposition.render),
+            exposition.room(self.exposition.render, document=completions.metrics_of(views)),
+            completions.room(views, shared=True),
             health.room(views),
             system_metrics.room(
                 views,
@@ -191,6 +222,7 @@ class _Sidecar:
             availability=self.availability,
             only_model=self.only_model,
             connections=lambda: sum(self.open_connections().values()),
+            past=self.store.reader if self.store is not None else None,
         )
 
     def collectors(self) -> Iterator[BlockingCollector | AsyncCollector]:
@@ -229,6 +261,8 @@ class _Sidecar:
     def sinks(self) -> dict[str, Sink]:
         """Everything that wants the finished records."""
         sinks: dict[str, Sink] = {"prometheus": self.metrics.record, "live": self.live.record}
+        if self.store is not None:
+            sinks["store"] = self.store.writer.record
         if logs.access_log.isEnabledFor(logging.DEBUG):
             sinks["access_log"] = logs.write_access
         return sinks
@@ -246,21 +280,32 @@ class _Sidecar:
             parse_errors=self.forwarder.parse_errors,
             task_restarts=self.supervisor.restarts,
             version=__version__,
+            store=lambda: self.store.writer.status() if self.store is not None else None,
         )
 
-    async def serve(self, proxy_socket: socket.socket, admin_sockets: Sequence[socket.socket]) -> None:
+    async def serve(
+        self,
+        proxy_socket: socket.socket,
+        admin_sockets: Sequence[socket.socket],
+        completions_sockets: Sequence[socket.socket],
+    ) -> None:
         """Start what runs in the background, serve, and stop it all again."""
         self.supervisor.start("sampler", self.sampler.run)
         self.supervisor.start("event_loop_lag", self.lag.run)
         for room in self.rooms:
             for name, work in room.work.items():
                 self.supervisor.start(name, work)
-        self.proxy_port = proxy_socket.getsockname()[1]
-        _announce(self.settings, proxy_socket, admin_sockets)
+        if self.store is not None:
+            for name, work in self.store.work.items():
+                self.supervisor.start(name, work)
+            self.supervisor.start("store_samples", partial(self.keep_samples, self.store.writer))
+        by_name = {"proxy": [proxy_socket], "admin": admin_sockets, "completions": completions_sockets}
+        _announce(self.settings, by_name)
         gc.collect()
         gc.freeze()  # what was loaded stays: the collector need not look through it again and again
         apps: list[tuple[socket.socket, ASGIApp]] = [(proxy_socket, self.forwarder)]
         apps += [(each, self.admin) for each in admin_sockets]
+        apps += [(each, self.completions) for each in completions_sockets]
         try:
             await listeners.serve(
                 apps,
@@ -271,6 +316,8 @@ class _Sidecar:
             )
         finally:
             await self.supervisor.stop()
+            if self.store is not None:
+                await self.store.writer.close()
             await self.sampler.close()
             await self.polls.aclose()
             await self.transport.aclose()
@@ -280,6 +327,13 @@ class _Sidecar:
         """The sidecar is about to stop: what would go on for ever ends."""
         for room in self.rooms:
             room.close()
+
+    async def keep_samples(self, writer: Writer) -> None:
+        """Hand the newest sample to the store, for ever."""
+        while True:
+            await asyncio.sleep(max(self.sampler.interval_seconds, STORED_SAMPLE_SECONDS))
+            in_flight = sum(1 for _ in self.active.asking())
+            writer.sample(make_sample(self.sampler.latest, in_flight, time.time()))
 
     def note_sample(self, part: Part) -> None:
         """A collector has looked."""
@@ -336,16 +390,17 @@ def _keys(keys: Sequence[SecretStr]) -> KeyRing:
     return KeyRing(key.get_secret_value() for key in keys)
 
 
-def _announce(settings: Settings, proxy_socket: socket.socket, admin_sockets: Sequence[socket.socket]) -> None:
+def _announce(settings: Settings, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
     for upstream in settings.upstreams:
         log.info("upstream", extra={"upstream": upstream.name, "url": upstream.url, "tier": upstream.tier})
-    log.info("listening", extra={"listener": "proxy", "url": listeners.url(proxy_socket)})
-    for each in admin_sockets:
-        log.info("listening", extra={"listener": "admin", "url": listeners.url(each)})
-        if not listeners.is_loopback(each) and not settings.auth.api_keys:
-            log.warning(
-                "the admin listener is open to other machines without a key; set auth.api_keys or PROXY_API_KEY",
-                extra={"url": listeners.url(each)},
-            )
+    for name, bound in sockets.items():
+        for each in bound:
+            log.info("listening", extra={"listener": name, "url": listeners.url(each)})
+            if name != "proxy" and not listeners.is_loopback(each) and not settings.auth.api_keys:
+                log.warning(
+                    "the %s listener is open to other machines without a key; set auth.api_keys or PROXY_API_KEY",
+                    name,
+                    extra={"url": listeners.url(each)},
+                )
     if not settings.metrics.enabled:
         log.warning("metrics are disabled: traffic flows, nothing is recorded")

@@ -117,7 +117,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="H:P",
         help="for Prometheus, dashboards and /api/docs (default: 127.0.0.1:9464); can be repeated",
     )
-    parser.add_argument("--store", metavar="URL", help="where history is kept; this version keeps none: `none`")
+    parser.add_argument(
+        "--completions-listen",
+        metavar="H:P",
+        help="for the history contract alone, where /metrics is JSON (default: off)",
+    )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="where history is kept: sqlite:///PATH, postgresql://..., or none (default: a SQLite file in the user's "
+        "state directory)",
+    )
     parser.add_argument("--log-level", metavar="L", help="debug, info, warning, error (default: info)")
     parser.add_argument("--log-format", metavar="F", help="text, json (default: text on a terminal, JSON otherwise)")
 
@@ -139,6 +149,7 @@ def _load(arguments: argparse.Namespace) -> Settings:
         "proxy": {"listen": arguments.proxy_listen},
         "admin": {"listen": arguments.admin_listen},
         "store": {"url": arguments.store},
+        "completions": {"listen": arguments.completions_listen},
         "log": {"level": arguments.log_level, "format": arguments.log_format},
     }
     return config.load(file=arguments.config, overrides=_without_unset(given))

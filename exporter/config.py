@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -56,6 +57,22 @@ ENV_KUBERNETES = re.compile(r"LLAMA_EXPORTER_(SERVICE_HOST|SERVICE_PORT(_.*)?|PO
 """Kubernetes gives every pod such variables when a Service is called llama-exporter. They are not meant for us."""
 
 
+class StatePlace(PydanticBaseSettingsSource):
+    """Where history is kept when nobody says: in the user's state directory."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Not used: the value is nested, `__call__` gives it."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The one value, nested like the file; nothing for a user without a home."""
+        try:
+            place = state_directory() / "history.db"
+        except RuntimeError:
+            return {}
+        return {"store": {"url": f"sqlite:///{quote(str(place))}"}}
+
+
 class ForeignNames(PydanticBaseSettingsSource):
     """The environment names of the systems whose clients we serve."""
 
@@ -94,7 +111,8 @@ def load(*, file: Path | None = None, overrides: Mapping[str, Any] | None = None
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             """The first that has a value wins."""
-            return init_settings, env_settings, ForeignNames(settings_cls), TomlConfigSettingsSource(settings_cls)
+            toml = TomlConfigSettingsSource(settings_cls)
+            return init_settings, env_settings, ForeignNames(settings_cls), toml, StatePlace(settings_cls)
 
     try:
         return Loaded(**(overrides or {}))
@@ -111,6 +129,13 @@ def _first_line(error: Exception) -> str:
 def cache_directory() -> Path:
     """Where things that can be made again are kept: `XDG_CACHE_HOME`, else `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llama-exporter"
+
+
+def state_directory() -> Path:
+    """Where things are kept that a restart must not lose: `XDG_STATE_HOME`, else `~/.local/state`. Relative paths there
+    are to be ignored (XDG Base Directory Specification)."""
+    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (given if given.is_absolute() else Path.home() / ".local" / "state") / "llama-exporter"
 
 
 def environment_without_settings() -> dict[str, str]:

@@ -19,6 +19,10 @@ class CollectorError(LlamaExporterError):
     """A collector could not sample. Its message says why, without addresses or secrets."""
 
 
+class StoreError(LlamaExporterError):
+    """The store cannot be read or written now. Its message says why, without secrets."""
+
+
 class RoutingError(LlamaExporterError):
     """A request cannot be sent to any upstream. Its message is for the client, in whose form `proxy` answers."""
 

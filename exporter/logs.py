@@ -28,7 +28,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     handler.addFilter(_is_worth_saying)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in ("uvicorn", "uvicorn.error", "asyncio", "httpx", "httpcore"):
+    for name in ("uvicorn", "uvicorn.error", "asyncio", "httpx", "httpcore", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -36,6 +36,10 @@ class Outcome(Word):
     """The sidecar itself refused the request (keys, limits, shutdown); no upstream saw it."""
 
 
+FAILURES = frozenset((Outcome.UPSTREAM_ERROR, Outcome.STREAM_ERROR, Outcome.TIMEOUT, Outcome.REJECTED))
+"""A client that left has not been failed."""
+
+
 class AttemptResult(Word):
     """How one try to have an upstream answer ended."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +17,18 @@ from exporter.demo.model import write_model
 from tests.ports import free_ports
 
 ENGINE_FIXTURES = {"engine", "start_engine", "tiny_model"}
+STATE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test writes into the state directory of whoever runs it: processes that tests start inherit this."""
+    config.stash[STATE] = tempfile.TemporaryDirectory(prefix="state-")
+    os.environ["XDG_STATE_HOME"] = config.stash[STATE].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Away with it."""
+    config.stash[STATE].cleanup()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ LINKS = (
     ("/api/models/status", "status and history of each model"),
     ("/metrics/active-requests", "requests in flight"),
     ("/metrics/running-totals", "totals by provider and model, in YAML"),
+    ("/completion_requests?limit=100", "the last requests that finished"),
     ("/-/ready", "readiness: the state of each upstream"),
     ("/-/healthy", "liveness"),
 )

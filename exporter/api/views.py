@@ -11,6 +11,7 @@ from exporter.live.decisions import Decisions
 from exporter.live.history import History
 from exporter.live.totals import Totals
 from exporter.live.windows import Windows
+from exporter.store.figures import Past
 from exporter.system.availability import Availability
 from exporter.system.snapshot import Snapshot
 
@@ -54,6 +55,8 @@ class Views:
     """The model of an upstream that has no other."""
     connections: Callable[[], int]
     """Client connections that are open: those to the proxy, and live streams of the admin listener."""
+    past: Past | None = None
+    """What was stored; None where no store is configured."""
     clock: Callable[[], float] = time.monotonic
     """Monotonic seconds."""
     wall: Callable[[], float] = time.time

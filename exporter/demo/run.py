@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from exporter import listeners
@@ -88,9 +89,10 @@ async def run_demo(options: DemoOptions, console: Console) -> TrafficCounts:
     for address in (options.proxy, options.admin):
         check_free(address)
     counts = TrafficCounts()
-    with _stop_signals() as stop:
+    with _stop_signals() as stop, TemporaryDirectory(prefix="llama-exporter-demo-") as folder:
+        store = Path(folder) / "history.db"
         async with engines_of(options.sizes, options.cache_dir, parallel=options.slots) as engines:
-            sidecar = Sidecar(upstreams=engines.urls, proxy=options.proxy, admin=options.admin)
+            sidecar = Sidecar(upstreams=engines.urls, proxy=options.proxy, admin=options.admin, store=store)
             async with sidecar:
                 started = time.monotonic()
                 console.print(introduction(options, engines.urls), highlight=False, soft_wrap=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 from exporter.demo.process import Child, end_with_parent, http_status
 from exporter.errors import StartupError
@@ -53,11 +55,14 @@ class Sidecar(Child):
 
     stop_limit_seconds = 5.0
 
-    def __init__(self, *, upstreams: Mapping[str, str], proxy: Address, admin: Address) -> None:
-        """`upstreams` are URLs by tier."""
+    def __init__(
+        self, *, upstreams: Mapping[str, str], proxy: Address, admin: Address, store: Path | None = None
+    ) -> None:
+        """`upstreams` are URLs by tier; `store` is the file of its history, None for none."""
         options = [option for tier, url in upstreams.items() for option in ("--upstream", f"{tier}={url}")]
         options += ["--proxy-listen", proxy.text, "--admin-listen", admin.text]
-        super().__init__("sidecar", ["-m", "exporter.demo.sidecar", "serve", *options], SETTINGS)
+        environment = {**SETTINGS, f"{ENV_PREFIX}STORE__URL": f"sqlite:///{quote(str(store))}" if store else "none"}
+        super().__init__("sidecar", ["-m", "exporter.demo.sidecar", "serve", *options], environment)
         self._admin = admin
 
     def ready(self) -> bool:

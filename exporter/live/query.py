@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from exporter.record import Decision, Outcome, RequestRecord, RoutingReason
-
-FAILURES = frozenset((Outcome.UPSTREAM_ERROR, Outcome.STREAM_ERROR, Outcome.TIMEOUT, Outcome.REJECTED))
-"""A client that left has not been failed."""
+from exporter.record import FAILURES, Decision, RequestRecord, RoutingReason
 
 
 class Query(NamedTuple):

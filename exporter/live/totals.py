@@ -1,4 +1,5 @@
-"""Sums since the start by provider and model, streamed and not. Fed by `feed`, read by the rooms."""
+"""Sums by provider and model, streamed and not: since the start, and, where there is a store, since it was begun. Fed by
+`feed`, read by the rooms."""
 
 from __future__ import annotations
 
@@ -65,6 +66,12 @@ class ModelSums:
     last_wall: float = 0.0
     """UTC time at which the newest of its requests began, seconds since the epoch."""
 
+    def __iadd__(self, other: ModelSums) -> ModelSums:
+        self.streamed += other.streamed
+        self.plain += other.plain
+        self.last_wall = max(self.last_wall, other.last_wall)
+        return self
+
     def whole(self) -> Sums:
         """Both together."""
         both = Sums()
@@ -73,31 +80,55 @@ class ModelSums:
         return both
 
 
+ByModel = dict[str, dict[str, ModelSums]]
+"""By provider, then by model."""
+
+
 class Totals:
     """All sums."""
 
     def __init__(self) -> None:
-        self._models: dict[str, dict[str, ModelSums]] = {}
+        self._models: ByModel = {}
+        self._before: ByModel = {}
+        """What was summed up before the start."""
 
     def add(self, query: Query) -> None:
         """Count one request. There are few models, whatever clients send: labels of metrics, or what upstreams list."""
-        models = self._models.setdefault(query.provider, {})
-        model = models.get(query.resolved_model)
-        if model is None:
-            model = models[query.resolved_model] = ModelSums()
+        model = _of(self._models, query.provider, query.resolved_model)
         (model.streamed if query.stream else model.plain).add(query)
         model.last_wall = max(model.last_wall, query.wall)
 
+    def restore(self, provider: str, model: str, before: ModelSums) -> None:
+        """Let the sums of a model go on from what was summed up before the start."""
+        found = _of(self._before, provider, model)
+        found += before
+
     @property
     def providers(self) -> Mapping[str, Mapping[str, ModelSums]]:
-        """By provider, then by model."""
-        return self._models
+        """By provider, then by model, with what was before the start."""
+        if not self._before:
+            return self._models
+        both: ByModel = {}
+        for part in (self._before, self._models):
+            for provider, models in part.items():
+                for name, sums in models.items():
+                    found = _of(both, provider, name)
+                    found += sums
+        return both
 
     def whole(self) -> Sums:
-        """Everything."""
+        """Everything since the start."""
         every = Sums()
         for models in self._models.values():
             for model in models.values():
                 every += model.streamed
                 every += model.plain
         return every
+
+
+def _of(models: ByModel, provider: str, name: str) -> ModelSums:
+    by_name = models.setdefault(provider, {})
+    found = by_name.get(name)
+    if found is None:
+        found = by_name[name] = ModelSums()
+    return found

@@ -22,6 +22,7 @@ from exporter.settings.fields import (
 from exporter.settings.live import LiveSettings
 from exporter.settings.metrics import MetricsSettings
 from exporter.settings.routing import QUANTIZATION_TIERS, UNKNOWN_TIER, RoutingSettings
+from exporter.settings.store import CompletionsSettings, StoreSettings
 from exporter.settings.upstream import UpstreamSettings, with_names
 
 __all__ = ["ENV_PREFIX", "Settings", "UpstreamSettings", "split_address"]
@@ -147,19 +148,6 @@ class LogSettings(Section):
         return value.lower() if isinstance(value, str) else value
 
 
-class StoreSettings(Section):
-    """History on disk."""
-
-    url: str = Field(default="none", description="This version keeps no history: `none` is the only value.")
-
-    @field_validator("url")
-    @classmethod
-    def _check(cls, value: str) -> str:
-        if value != "none":
-            raise ValueError("this version keeps no history; `none` is the only value")
-        return value
-
-
 class Settings(BaseSettings):
     """Everything that can be configured."""
 
@@ -186,6 +174,7 @@ class Settings(BaseSettings):
     live: LiveSettings = LiveSettings()
     log: LogSettings = LogSettings()
     store: StoreSettings = StoreSettings()
+    completions: CompletionsSettings = CompletionsSettings()
 
     @field_validator("upstreams", mode="before")
     @classmethod
@@ -213,11 +202,19 @@ class Settings(BaseSettings):
             raise ValueError("proxy.listen and admin.listen: each of the two needs a port of its own")
         if len(set(self.admin.listen)) < len(self.admin.listen):
             raise ValueError("admin.listen: an address is given twice")
+        self._check_completions(proxy_port, admin_ports)
         self._check_tiers()
+        own = [self.proxy.listen, *self.admin.listen, *filter(None, (self.completions.listen,))]
         for number, upstream in enumerate(self.upstreams, 1):
-            if upstream.reaches(self.proxy.listen) or any(map(upstream.reaches, self.admin.listen)):
+            if any(map(upstream.reaches, own)):
                 raise ValueError(f"upstreams[{number}].url: this is the sidecar's own listener, not a llama-server")
         return self
+
+    def _check_completions(self, proxy_port: int, admin_ports: list[int]) -> None:
+        if self.completions.listen is not None:
+            _, port = split_address(self.completions.listen)
+            if port and port in (proxy_port, *admin_ports):
+                raise ValueError("completions.listen: it needs a port of its own")
 
     def _check_tiers(self) -> None:
         """Among several upstreams, each tier needs a place in the order from cheap to capable."""

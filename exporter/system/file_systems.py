@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psutil
 
 from exporter.system.snapshot import FileSystem
-from exporter.system.worker import Worker
+from exporter.worker import Worker
 
 WAIT_SECONDS = 1.0
 """How long a sample of the host waits for the file systems before it is finished with the ones known before."""

@@ -27,7 +27,7 @@ from exporter.system.snapshot import (
     RedisSnapshot,
     Snapshot,
 )
-from exporter.system.worker import Worker
+from exporter.worker import Worker
 
 log = logging.getLogger(__name__)
 

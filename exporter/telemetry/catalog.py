@@ -701,6 +701,55 @@ SIDECAR_SAMPLE_AGE = Metric(
     unit="seconds",
     labels=("collector",),
 )
+SIDECAR_STORE_UP = Metric(
+    "llm_sidecar_store_up",
+    Kind.GAUGE,
+    "Whether the store is open and took the last batch; nothing is shown of it where none is configured.",
+    Feed.SELF,
+)
+SIDECAR_STORE_QUEUE_LENGTH = Metric(
+    "llm_sidecar_store_queue_length",
+    Kind.GAUGE,
+    "Finished requests and samples that wait to be written to the store.",
+    Feed.SELF,
+    unit="records",
+)
+SIDECAR_STORE_QUEUE_LIMIT = Metric(
+    "llm_sidecar_store_queue_limit",
+    Kind.GAUGE,
+    "How many may wait (`store.queue_records`); what comes beyond that is dropped.",
+    Feed.SELF,
+    unit="records",
+)
+SIDECAR_STORE_WRITTEN = Metric(
+    "llm_sidecar_store_written_records",
+    Kind.COUNTER,
+    "Finished requests and samples that were written to the store.",
+    Feed.SELF,
+    unit="records",
+)
+SIDECAR_STORE_DROPPED = Metric(
+    "llm_sidecar_store_dropped_records",
+    Kind.COUNTER,
+    "Finished requests and samples that the store will never have, by why.",
+    Feed.SELF,
+    unit="records",
+    labels=("reason",),
+)
+SIDECAR_STORE_WRITE_TIME = Metric(
+    "llm_sidecar_store_write_seconds",
+    Kind.COUNTER,
+    "Time spent with writing to the store; traffic never waits for it.",
+    Feed.SELF,
+    unit="seconds",
+)
+SIDECAR_STORE_SIZE = Metric(
+    "llm_sidecar_store_size_bytes",
+    Kind.GAUGE,
+    "Disk space of everything in the store, of all sidecars that share it; absent while unknown.",
+    Feed.SELF,
+    unit="bytes",
+)
 SIDECAR_EVENT_LOOP_LAG = Metric(
     "llm_sidecar_event_loop_lag_seconds",
     Kind.HISTOGRAM,

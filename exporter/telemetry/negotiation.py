@@ -1,18 +1,19 @@
 """Which exposition format a scraper wants, and whether compressed: its `Accept` and `Accept-Encoding` headers.
 
-`exposition` calls it. q-values are honoured, a more specific media range counts before a wildcard, and among equals the
-client's order decides. A header that names nothing we have is answered in Prometheus text 0.0.4, which all can read.
+`exposition` calls it; `exporter.accept` reads the headers. q-values are honoured, a more specific media range counts
+before a wildcard, and among equals the client's order decides. A header that names nothing we have is answered in
+Prometheus text 0.0.4, which all can read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from exporter.accept import NOT_TAKEN, Range, read_ranges, specificity
 
 TEXT = "text/plain"
 OPENMETRICS = "application/openmetrics-text"
 ESCAPINGS = frozenset({"allow-utf-8", "underscores", "dots", "values"})
-HEADER_LIMIT_CHARACTERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +42,16 @@ OFFERS = (Format(TEXT, "0.0.4"), Format(OPENMETRICS, "1.0.0"), Format(OPENMETRIC
 DEFAULT = OFFERS[0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """One element of an `Accept` or `Accept-Encoding` header."""
-
-    name: str
-    parameters: Mapping[str, str]
-    quality: float
-
-
 def negotiate(accept: str | None) -> Format:
     """The format to answer in."""
-    ranges = list(_parse(accept))
-    best, best_rank = DEFAULT, (0.0, 0, 0)
+    ranges = list(read_ranges(accept))
+    best, best_rank = DEFAULT, NOT_TAKEN
     for offer in OFFERS:
         match = _match(offer, ranges)
         if match is None:
             continue
-        position, specificity = match
-        rank = (ranges[position].quality, specificity, -position)
+        position, exactness = match
+        rank = (ranges[position].quality, exactness, -position)
         if rank[0] > 0 and rank > best_rank:
             best = Format(offer.media_type, offer.version, _escaping(ranges[position], offer))
             best_rank = rank
@@ -68,49 +60,27 @@ def negotiate(accept: str | None) -> Format:
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
     """Whether the answer may be compressed with gzip, and is not wanted less than uncompressed."""
-    qualities = {encoding.name: encoding.quality for encoding in _parse(accept_encoding)}
+    qualities = {encoding.name: encoding.quality for encoding in read_ranges(accept_encoding)}
     gzip = qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0)))
     return gzip > 0 and gzip >= qualities.get("identity", 0.0)
 
 
-def _match(offer: Format, ranges: list[_Range]) -> tuple[int, int] | None:
+def _match(offer: Format, ranges: list[Range]) -> tuple[int, int] | None:
     """Position and specificity of the range that decides: 3 with version, 2 without, 1 and 0 for wildcards."""
     matches = [(position, _specificity(offer, each)) for position, each in enumerate(ranges)]
-    matching = [(position, specificity) for position, specificity in matches if specificity is not None]
+    matching = [(position, exactness) for position, exactness in matches if exactness is not None]
     return max(matching, key=lambda match: (match[1], -match[0]), default=None)
 
 
-def _specificity(offer: Format, wanted: _Range) -> int | None:
-    version = wanted.parameters.get("version")
-    if wanted.name == offer.media_type:
-        if version is not None:
-            return 3 if version == offer.version else None
-        return 2 if offer in (OFFERS[0], OFFERS[1]) else None
-    if wanted.name == offer.media_type.split("/")[0] + "/*":
-        return 1
-    return 0 if wanted.name == "*/*" else None
+def _specificity(offer: Format, wanted: Range) -> int | None:
+    exactness, version = specificity(offer.media_type, wanted), wanted.parameters.get("version")
+    if exactness != 2:
+        return exactness
+    if version is not None:
+        return 3 if version == offer.version else None
+    return 2 if offer in (OFFERS[0], OFFERS[1]) else None
 
 
-def _escaping(wanted: _Range, offer: Format) -> str | None:
+def _escaping(wanted: Range, offer: Format) -> str | None:
     escaping = wanted.parameters.get("escaping")
     return escaping if wanted.name == offer.media_type and escaping in ESCAPINGS else None
-
-
-def _parse(header: str | None) -> Iterator[_Range]:
-    for element in (header or "")[:HEADER_LIMIT_CHARACTERS].split(","):
-        name, *rest = (part.strip() for part in element.split(";"))
-        if name:
-            pairs = (part.partition("=") for part in rest)
-            parameters = {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
-            yield _Range(name.lower(), parameters, _quality(parameters.get("q")))
-
-
-def _quality(text: str | None) -> float:
-    """A q-value between 0 and 1; one that is absent is 1, one that is nonsense 0."""
-    if text is None:
-        return 1.0
-    try:
-        quality = float(text)
-    except ValueError:
-        return 0.0
-    return quality if 0.0 <= quality <= 1.0 else 0.0

@@ -69,6 +69,8 @@ _MEANINGS = {
     "`failed`",
     "slot": "Number of the slot",
     "listener": "`proxy`, `admin`",
+    "reason": "Of records that were dropped: `queue_full`, `refused` (the database would not have them), `shutdown`; "
+    "of a GPU's clocks: why they are held down",
     "hw_id": "G. UUID (NVIDIA) or PCI address (AMD)",
     "hw_name": "G. Name of the product",
     "hw_vendor": "G. `nvidia`, `amd`",

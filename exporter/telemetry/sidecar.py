@@ -1,4 +1,5 @@
-"""Families about the sidecar itself: its version, who is connected, what failed, and how its collectors fare.
+"""Families about the sidecar itself: its version, who is connected, what failed, and how its collectors and its store
+fare.
 
 `snapshot` calls it at each scrape.
 """
@@ -7,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from exporter.store.figures import StoreStatus
 from exporter.system.snapshot import CollectorStatus
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
-from exporter.telemetry.sampled import Sampled
+from exporter.telemetry.sampled import Sampled, single
 from exporter.telemetry.sources import Sources
+
+DROP_REASONS = ("queue_full", "refused", "shutdown")
+"""Of `StoreStatus.dropped`; each is shown from the start, so that an increase from nothing is seen."""
 
 
 def sidecar_families(sources: Sources, collectors: Collection[CollectorStatus]) -> Iterator[Sampled]:
@@ -22,6 +27,9 @@ def sidecar_families(sources: Sources, collectors: Collection[CollectorStatus]) 
     yield _counts(catalog.SIDECAR_PARSE_ERRORS, sources.parse_errors)
     yield _counts(catalog.SIDECAR_TASK_RESTARTS, sources.task_restarts)
     yield from _collectors(collectors, sources.clock())
+    store = sources.store()
+    if store is not None:
+        yield from _store(store)
 
 
 def _counts(metric: Metric, counts: Mapping[str, int]) -> Sampled:
@@ -37,3 +45,13 @@ def _collectors(collectors: Collection[CollectorStatus], now: float) -> Iterator
 
 def _age(collector: CollectorStatus, now: float) -> float | None:
     return None if collector.sampled_at is None else max(0.0, now - collector.sampled_at)
+
+
+def _store(status: StoreStatus) -> Iterator[Sampled]:
+    yield single(catalog.SIDECAR_STORE_UP, status.up)
+    yield single(catalog.SIDECAR_STORE_QUEUE_LENGTH, status.queue_length)
+    yield single(catalog.SIDECAR_STORE_QUEUE_LIMIT, status.queue_limit)
+    yield single(catalog.SIDECAR_STORE_WRITTEN, status.written)
+    yield _counts(catalog.SIDECAR_STORE_DROPPED, {**dict.fromkeys(DROP_REASONS, 0), **status.dropped})
+    yield single(catalog.SIDECAR_STORE_WRITE_TIME, status.write_seconds)
+    yield single(catalog.SIDECAR_STORE_SIZE, status.size_bytes)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
+from exporter.store.figures import StoreStatus
 from exporter.system.availability import Availability
 from exporter.system.snapshot import Snapshot
 
@@ -38,6 +39,8 @@ class Sources:
     """Restarts of background work, by task."""
     version: str
     """Version of this package."""
+    store: Callable[[], StoreStatus | None] = lambda: None
+    """How the store fares; None where none is configured."""
     python_version: str = platform.python_version()
     """Version of the Python that runs it."""
     clock: Callable[[], float] = time.monotonic

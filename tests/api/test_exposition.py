@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from exporter.api import admin, exposition
+from exporter.api import admin, completions, exposition
+from exporter.api.openapi.document import describe
+from exporter.api.room import Room
 from exporter.keys import KeyRing
 from exporter.telemetry.exposition import Exposition, Rendered
+from tests.api.completions.past import FakePast, stored
+from tests.api.views import make_views
 from tests.telemetry.examples import example_sources
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -85,3 +89,78 @@ async def test_the_real_exposition_is_served() -> None:
     assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert int(answer.headers["content-length"]) == len(raw)
     assert gzip.decompress(raw).endswith(b"# EOF\n")
+
+
+AXIOS = "application/json, text/plain, */*"
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+
+
+def room_with_document(past: FakePast | None, renderer: Renderer | None = None) -> Room:
+    return exposition.room(renderer or Renderer(), document=completions.metrics_of(make_views(past=past)))
+
+
+async def ask(path: str, accept: str | None, past: FakePast | None = None, method: str = "GET") -> httpx.Response:
+    app = admin.application([room_with_document(past)], KeyRing([]))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sidecar") as client:
+        client.headers.clear()
+        return await client.request(method, path, headers={} if accept is None else {"accept": accept})
+
+
+@pytest.mark.parametrize("accept", [None, "", "*/*", "text/plain", BROWSER, PROMETHEUS, "text/plain, application/json"])
+@pytest.mark.parametrize("path", ["/metrics", "/metrics?", "/metrics?name=x&limit=1"])
+async def test_others_get_text_beside_a_document(path: str, accept: str | None) -> None:
+    answer = await ask(path, accept, FakePast())
+    assert (answer.status_code, answer.text) == (200, "a 1\n")
+    assert answer.headers["vary"] == "Accept, Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/metrics", "application/json"),
+        ("/metrics", AXIOS),
+        ("/metrics", "text/plain;q=0.5, application/json"),
+        *(("/metrics?start=2026-01-01", accept) for accept in (None, "*/*", "text/plain", PROMETHEUS)),
+        ("/metrics?end=", "*/*"),
+        ("/metrics?instance=box", "*/*"),
+    ],
+)
+async def test_the_document_for_those_who_want_it(path: str, accept: str | None) -> None:
+    answer = await ask(path, accept, FakePast([stored()]))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["vary"] == "Accept"
+    assert answer.json()["total_requests"] == 1
+    head = await ask(path, accept, FakePast([stored()]), "HEAD")
+    assert head.headers == answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/metrics?start=x", 400), ("/metrics", 503), ("/metrics?start=2026-01-01", 503)]
+)
+async def test_the_documents_errors_have_its_form(path: str, status: int) -> None:
+    answer = await ask(path, AXIOS, FakePast() if status == 400 else None)
+    assert (answer.status_code, list(answer.json())) == (status, ["detail"])
+    assert answer.headers["vary"] == "Accept"
+
+
+async def test_without_a_document_everybody_gets_text() -> None:
+    async with client_of(Renderer()) as client:
+        answer = await client.get("/metrics?start=x", headers={"accept": "application/json"})
+    assert answer.text == "a 1\n"
+
+
+def test_both_answers_are_described() -> None:
+    operation = describe([room_with_document(None)], "1.2.3", keys=False)["paths"]["/metrics"]["get"]
+    answers = operation["responses"]
+    assert answers.keys() == {"200", "400", "405", "500", "503"}
+    assert list(answers["200"]["content"]) == ["text/plain", "application/openmetrics-text", "application/json"]
+    assert [each["name"] for each in operation["parameters"]] == ["start", "end", "instance"]
+    alone = describe([exposition.room(Renderer())], "1.2.3", keys=False)["paths"]["/metrics"]["get"]
+    assert list(alone["responses"]["200"]["content"]) == ["text/plain", "application/openmetrics-text"]
+    assert "parameters" not in alone

@@ -188,15 +188,17 @@ def test_command_line_turns_a_failure_into_one_line_and_exit_code_2(
 
 
 def test_command_ends_cleanly_at_ctrl_c(
-    find_port: Callable[[], int], models: Path, monkeypatch: pytest.MonkeyPatch
+    find_port: Callable[[], int], models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listen = [f"--{name}-listen=127.0.0.1:{find_port()}" for name in ("proxy", "admin")]
     command = [sys.executable, "-m", "exporter", "demo", *listen]
     monkeypatch.setenv("XDG_CACHE_HOME", str(models))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         introduction = [process.stdout.readline() for _ in range(3)]
         started = psutil.Process(process.pid).children(recursive=True)
+        folders = list(tmp_path.iterdir())
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
         rest, errors = process.communicate(timeout=20)
@@ -207,12 +209,15 @@ def test_command_ends_cleanly_at_ctrl_c(
     assert time.monotonic() - began < 10
     assert len(started) == 4
     assert all(map(ended, started))
+    assert len(folders) == 1
+    assert not folders[0].exists()
 
 
 def test_servers_do_not_outlive_a_killed_demo(
-    find_port: Callable[[], int], models: Path, monkeypatch: pytest.MonkeyPatch
+    find_port: Callable[[], int], models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(models))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     listen = [f"--{name}-listen=127.0.0.1:{find_port()}" for name in ("proxy", "admin")]
     with subprocess.Popen(
         [sys.executable, "-m", "exporter", "demo", *listen], cwd=ROOT, stdout=subprocess.PIPE

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from functools import partial
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -64,16 +65,18 @@ SETTINGS = {
 
 @contextmanager
 def in_use() -> Iterator[Sidecar]:
-    """The sidecar, when everything has been sampled and counted."""
+    """The sidecar, when everything has been sampled, counted and stored."""
     with ExitStack() as stack:
         urls = stack.enter_context(llama_servers())
         upstreams = [word for tier, url in zip(TIERS, urls, strict=True) for word in ("--upstream", f"{tier}={url}")]
-        sidecar = stack.enter_context(Sidecar(*upstreams, environment=SETTINGS))
+        store = f"sqlite:///{stack.enter_context(TemporaryDirectory())}/history.db"
+        sidecar = stack.enter_context(Sidecar(*upstreams, "--store", store, environment=SETTINGS))
         sidecar.wait_until(lambda: sidecar.metrics().sum("llm_upstream_up") == len(TIERS))
         client = stack.enter_context(httpx.Client(base_url=sidecar.proxy, trust_env=False, timeout=10))
         stack.enter_context(client.stream("POST", CHAT, json=question("tiny-q4", stream=True), headers={HOLD: "1"}))
         sent = send_traffic(client)
         sidecar.wait_until(lambda: is_counted(sidecar, sent))
+        sidecar.wait_until(lambda: stored_requests(sidecar) == sent)
         yield sidecar
 
 
@@ -82,6 +85,13 @@ def is_counted(sidecar: Sidecar, sent: int) -> bool:
     metrics = sidecar.metrics()
     counted = metrics.sum("llm_requests_total") == sent and metrics.sum("llm_requests_in_flight") == IN_FLIGHT
     return counted and "system_cpu_utilization_ratio" in metrics.names()
+
+
+def stored_requests(sidecar: Sidecar) -> int | None:
+    """How many the store has; None while it is not open."""
+    answer = httpx.get(f"{sidecar.admin}/metrics", headers={"accept": "application/json"}, timeout=10)
+    total: int | None = answer.json().get("total_requests")
+    return total
 
 
 def question(model: str, text: str = "hi there", *, stream: bool = False) -> dict[str, Any]:

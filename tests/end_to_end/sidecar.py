@@ -19,30 +19,53 @@ from exporter.config import environment_without_settings
 Labels = Mapping[str, str]
 
 
-class Sidecar:
-    """A running sidecar: `with Sidecar("--upstream", url) as sidecar: sidecar.proxy, sidecar.admin`."""
+PLACES = ("LLAMA_EXPORTER_STORE__URL", "XDG_STATE_HOME")
+"""Environment variables that say where history is kept."""
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+
+class Sidecar:
+    """A running sidecar: `with Sidecar("--upstream", url) as sidecar: sidecar.proxy, sidecar.admin`.
+
+    It keeps no history unless `--store`, or one of `PLACES` in its environment, says where. `prefix` is what its
+    command begins with, such as another user.
+    """
+
+    def __init__(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> None:
         self._arguments = arguments
         self._environment = dict(environment or {})
+        self._prefix = prefix
         self.log: list[dict[str, Any]] = []
         self.proxy = ""
         self.admin = ""
+        self.completions = ""
+        """Empty without `--completions-listen`."""
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "exporter", "serve", "--log-format", "json", *self._arguments]
-        if "--proxy-listen" not in self._arguments:
-            command += ["--proxy-listen", "127.0.0.1:0"]
-        if "--admin-listen" not in self._arguments:
-            command += ["--admin-listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**environment_without_settings(), **self._environment}
+            self._command(),
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment_without_settings(), **self._environment},
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         self.wait_until(lambda: bool(self.proxy and self.admin))
+        if "--completions-listen" in self._arguments:
+            self.wait_until(lambda: bool(self.completions))
         self.wait_until(self._healthy)
         return self
+
+    def _command(self) -> list[str]:
+        command = [*self._prefix, sys.executable, "-m", "exporter", "serve", "--log-format", "json", *self._arguments]
+        if "--proxy-listen" not in self._arguments:
+            command += ["--proxy-listen", "127.0.0.1:0"]
+        if "--admin-listen" not in self._arguments:
+            command += ["--admin-listen", "127.0.0.1:0"]
+        if "--store" not in self._arguments and not self._environment.keys() & set(PLACES):
+            command += ["--store", "none"]
+        return command
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
@@ -68,6 +91,10 @@ class Sidecar:
             if time.monotonic() > deadline or (self.process.poll() is not None and not condition()):
                 raise TimeoutError(f"the sidecar did not get there; its log: {self.log[-20:]}")
             time.sleep(0.01)
+
+    def said(self, message: str) -> list[dict[str, Any]]:
+        """The entries of the log with this message."""
+        return [entry for entry in list(self.log) if entry["message"] == message]
 
     def metrics(self) -> Metrics:
         """A scrape."""

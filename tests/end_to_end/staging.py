@@ -82,12 +82,16 @@ def _gpus(folder: Path) -> Mapping[str, str]:
 
 @contextmanager
 def _other_sidecar(folder: Path, gpus: Mapping[str, str]) -> Iterator[Ours]:
-    """A second sidecar on the same machine, with a vector index and a Redis beside its model."""
+    """A second sidecar on the same machine, with a vector index, a Redis and a history beside its model."""
     index, model = folder / "vectors.faiss", folder / "tiny.gguf"
     index.write_bytes(bytes(50_000))
     write_model(model)
     with Engine(EngineOptions(model=model, alias="tiny-q4")) as engine, _redis(folder) as redis:
-        beside = {"LLAMA_EXPORTER_SAMPLING__INDEX_PATHS": str(index), "LLAMA_EXPORTER_SAMPLING__REDIS_URL": redis}
+        beside = {
+            "LLAMA_EXPORTER_SAMPLING__INDEX_PATHS": str(index),
+            "LLAMA_EXPORTER_SAMPLING__REDIS_URL": redis,
+            "LLAMA_EXPORTER_STORE__URL": f"sqlite:///{folder / 'history.db'}",
+        }
         with Ours(["serve", "--upstream", f"Q4={engine.url}"], {**gpus, **beside}) as sidecar:
             yield sidecar
 

@@ -22,6 +22,7 @@ from exporter.record import (
     RoutingReason,
     TokenSource,
 )
+from exporter.store.figures import StoreStatus
 from exporter.system.snapshot import (
     CollectorStatus,
     DiskIO,
@@ -295,6 +296,16 @@ SNAPSHOT = Snapshot(
     redis=RedisSnapshot(used_memory_bytes=1_048_576),
 )
 
+STORE = StoreStatus(
+    up=True,
+    queue_length=12,
+    queue_limit=20_000,
+    written=345,
+    dropped={"queue_full": 0, "refused": 1, "shutdown": 0},
+    write_seconds=0.75,
+    size_bytes=1_265_664,
+)
+
 
 def sources(snapshot: Snapshot = SNAPSHOT, **changes: Any) -> Sources:
     """Sources over fixed values and fixed clocks."""
@@ -309,6 +320,7 @@ def sources(snapshot: Snapshot = SNAPSHOT, **changes: Any) -> Sources:
         "parse_errors": {"openai": 1},
         "task_restarts": {"sampler": 0},
         "version": "0.1.0",
+        "store": lambda: STORE,
         "python_version": "3.11.0",
         "clock": lambda: 1000.0,
         "wall_clock": lambda: NOW,

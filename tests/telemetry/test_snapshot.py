@@ -19,7 +19,7 @@ from exporter.system.snapshot import (
 from exporter.telemetry.catalog import CATALOGUE
 from exporter.telemetry.sampled import Sampled
 from exporter.telemetry.snapshot import SnapshotFamilies
-from tests.telemetry.examples import GPUS, HOST, ROUTER, SINGLE, SNAPSHOT, request_metrics, sources
+from tests.telemetry.examples import GPUS, HOST, ROUTER, SINGLE, SNAPSHOT, STORE, request_metrics, sources
 
 Samples = dict[tuple[str, ...], float]
 
@@ -52,7 +52,7 @@ def test_every_metric_of_the_catalogue_is_fed() -> None:
 
 
 def test_nothing_sampled_yet_shows_ourselves_only() -> None:
-    assert set(shown(Snapshot())) == {
+    assert set(shown(Snapshot(), store=lambda: None)) == {
         "llm_requests_in_flight",
         "llm_tier_models_configured",
         "llm_sidecar_build",
@@ -247,6 +247,46 @@ def test_our_own_failures_are_counted() -> None:
     assert families["llm_sidecar_parse_errors"] == {("openai",): 1}
     assert families["llm_sidecar_task_restarts"] == {("sampler",): 0}
     assert families["llm_sidecar_build"] == {("0.1.0", "3.11.0"): 1}
+
+
+def test_the_store_is_shown_as_it_is_at_the_scrape() -> None:
+    fared = [STORE, replace(STORE, up=False, queue_length=700, size_bytes=None)]
+    families = SnapshotFamilies(sources(Snapshot(), store=lambda: fared.pop(0)))
+    assert of_the_store(samples_of(families.families())) == {
+        "up": {(): 1},
+        "queue_length": {(): 12},
+        "queue_limit": {(): 20_000},
+        "written_records": {(): 345},
+        "dropped_records": {("queue_full",): 0, ("refused",): 1, ("shutdown",): 0},
+        "write_seconds": {(): 0.75},
+        "size_bytes": {(): 1_265_664},
+    }
+    later = of_the_store(samples_of(families.families()))
+    assert (later["up"], later["queue_length"]) == ({(): 0}, {(): 700})
+    assert "size_bytes" not in later
+
+
+def of_the_store(families: dict[str, Samples]) -> dict[str, Samples]:
+    prefix = "llm_sidecar_store_"
+    return {name.removeprefix(prefix): each for name, each in families.items() if name.startswith(prefix)}
+
+
+@pytest.mark.parametrize(
+    ("dropped", "listed"),
+    [
+        ({}, {"queue_full": 0, "refused": 0, "shutdown": 0}),
+        ({"shutdown": 3}, {"queue_full": 0, "refused": 0, "shutdown": 3}),
+        ({"a_new_reason": 1}, {"queue_full": 0, "refused": 0, "shutdown": 0, "a_new_reason": 1}),
+    ],
+)
+def test_reasons_for_drops_are_all_listed(dropped: dict[str, int], listed: dict[str, int]) -> None:
+    families = shown(Snapshot(), store=lambda: replace(STORE, dropped=dropped))
+    assert families["llm_sidecar_store_dropped_records"] == {(reason,): count for reason, count in listed.items()}
+
+
+def test_where_nothing_is_stored_there_is_nothing_about_a_store() -> None:
+    assert of_the_store(shown(SNAPSHOT, store=lambda: None)) == {}
+    assert len(of_the_store(shown(SNAPSHOT))) == 7
 
 
 def test_connections_are_counted_at_the_scrape_and_by_listener() -> None:

@@ -1,4 +1,4 @@
-"""The sidecar itself: what it costs, whether it keeps up, and whether what it shows is fresh."""
+"""The sidecar itself: what it costs, whether it keeps up, whether what it shows is fresh, and whether it is kept."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def count(title: str, meaning: str, metric: Metric) -> Panel:
     return stat(title, meaning, increase(metric), unit="short", steps=ANY, decimals=0, empty=NO_DATA)
 
 
+QUEUE_USED = " / ".join(
+    value(each, by=("instance",)) for each in (catalog.SIDECAR_STORE_QUEUE_LENGTH, catalog.SIDECAR_STORE_QUEUE_LIMIT)
+)
+TIME_PER_RECORD = " / ".join(
+    rate(each, by=("instance",)) for each in (catalog.SIDECAR_STORE_WRITE_TIME, catalog.SIDECAR_STORE_WRITTEN)
+)
 FAILING = f"count({value(catalog.SIDECAR_COLLECTOR_SUCCESS, by=('instance', 'collector'), operation='min')} == 0)"
 
 HEALTH = Row(
@@ -188,6 +194,65 @@ COLLECTORS = Row(
     ),
 )
 
+STORE = Row(
+    "Store",
+    (
+        states(
+            "Store over time",
+            "Whether the store of each sidecar is open and took the last batch. While it is away, records wait, and"
+            " traffic goes on. No data: none is configured.",
+            Query(value(catalog.SIDECAR_STORE_UP, by=("instance",), operation="min"), "{{instance}}"),
+            names={0: ("away", RED), 1: ("well", GREEN)},
+            width=THIRD,
+            empty=NO_DATA,
+        ),
+        timeseries(
+            "Records waiting, share of the limit",
+            "How full the queue of finished requests and samples is that wait to be written. At 100 % what comes next"
+            " is dropped; when all is well they wait for a second or so.",
+            Query(QUEUE_USED, "{{instance}}"),
+            unit="percentunit",
+            width=THIRD,
+            lines_at=thresholds((0.5, YELLOW), (1, RED)),
+            least_top=0.1,
+            empty=NO_DATA,
+        ),
+        trouble(
+            "Records dropped by reason",
+            "Finished requests and samples per second that the store will never have: more waited than may"
+            " (`queue_full`), the database would not have them (`refused`), or it was away until the end (`shutdown`).",
+            catalog.SIDECAR_STORE_DROPPED,
+            "reason",
+        ),
+        timeseries(
+            "Records written",
+            "Finished requests and samples per second that were written. Samples come all the time, so that 0 means"
+            " trouble; a peak is what had waited.",
+            Query(rate(catalog.SIDECAR_STORE_WRITTEN, by=("instance",)), "{{instance}}"),
+            unit="ops",
+            width=THIRD,
+            empty=NO_DATA,
+        ),
+        timeseries(
+            "Time per record written",
+            "Time spent with writing, divided by what was written: a batch is one transaction, so it falls when there"
+            " is more to write. Traffic does not wait for it.",
+            Query(TIME_PER_RECORD, "{{instance}}"),
+            unit="s",
+            width=THIRD,
+            empty=NO_DATA,
+        ),
+        timeseries(
+            "Store size",
+            "Disk space of everything in the store. Sidecars that share a PostgreSQL all show the whole of it.",
+            Query(value(catalog.SIDECAR_STORE_SIZE, by=("instance",), operation="max"), "{{instance}}"),
+            unit="bytes",
+            width=THIRD,
+            empty=NO_DATA,
+        ),
+    ),
+)
+
 TROUBLE = Row(
     "Trouble",
     (
@@ -236,6 +301,6 @@ TROUBLE = Row(
 BOARD = Dashboard(
     "llama-exporter-sidecar",
     "llama-exporter / Sidecar",
-    "The sidecar itself: what it costs, whether it keeps up, and whether what it shows is fresh.",
-    (HEALTH, COST, COLLECTORS, TROUBLE),
+    "The sidecar itself: what it costs, whether it keeps up, whether what it shows is fresh, and whether it is kept.",
+    (HEALTH, COST, COLLECTORS, STORE, TROUBLE),
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from statistics import fmean
-from typing import Any, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 from exporter.api.documents import percent
 from exporter.api.system_metrics.documents import (
@@ -18,11 +17,9 @@ from exporter.api.system_metrics.documents import (
 )
 from exporter.api.views import Views
 from exporter.live.totals import Sums
-from exporter.system.availability import count_models
-from exporter.system.snapshot import FileSystem, GpuSnapshot, HostSnapshot, Snapshot, gpu_memory_bytes
+from exporter.system.snapshot import GpuSnapshot, Snapshot
+from exporter.system.summary import Summary, over, summarize
 from exporter.utc import utc
-
-Number = TypeVar("Number", int, float)
 
 MB = 1e6
 MIB = 1 << 20
@@ -41,71 +38,61 @@ NESTED_GPU = {
 
 def system_metrics(views: Views, snapshot: Snapshot) -> SystemMetrics:
     """What is known now. What is not known is 0; of the GPUs, absent."""
-    wall, now, host = views.wall(), views.clock(), snapshot.host
+    wall, summary = views.wall(), summarize(snapshot)
     sums = views.totals.whole() if views.recording else Sums()
     metrics: Metrics = {
-        "cpuUsage": percent(host.cpu_utilization if host else None, DIGITS),
-        "memoryUsage": percent(_share(host.memory_used_bytes, host.memory_total_bytes) if host else None, DIGITS),
-        "diskUsage": percent(disk_share(host.file_systems) if host else None, DIGITS),
-        "activeModels": active_models(snapshot),
+        "cpuUsage": percent(summary.cpu_utilization, DIGITS),
+        "memoryUsage": percent(_share(summary.memory_used_bytes, summary.memory_total_bytes), DIGITS),
+        "diskUsage": percent(_share(summary.disk_used_bytes, summary.disk_total_bytes), DIGITS),
+        "activeModels": summary.models_loaded,
         "totalRequests": sums.requests,
         "avgResponseTime": round(sums.mean_seconds * 1000, DIGITS),
         "uptime": views.uptime_seconds,
-        "timestamp": utc(wall - _host_age_seconds(snapshot, now)),
+        "timestamp": utc(wall - _host_age_seconds(snapshot, views.clock())),
     }
-    return {"metrics": cast(Metrics, {**metrics, **gpu_figures(snapshot.gpus)}), "timestamp": utc(wall)}
+    return {"metrics": cast(Metrics, {**metrics, **gpu_figures(summary, snapshot.gpus)}), "timestamp": utc(wall)}
 
 
-def in_envelope(document: SystemMetrics, host: HostSnapshot | None) -> EnvelopedMetrics:
+def in_envelope(document: SystemMetrics, snapshot: Snapshot) -> EnvelopedMetrics:
     """The same with `success`, and with `data` as all front ends that there were read it."""
     metrics = document["metrics"]
-    return {**document, "success": True, "data": cast(Data, {**metrics, **nested_figures(metrics, host)})}
+    return {
+        **document,
+        "success": True,
+        "data": cast(Data, {**metrics, **nested_figures(metrics, summarize(snapshot))}),
+    }
 
 
-def nested_figures(metrics: Metrics, host: HostSnapshot | None) -> NestedMetrics:
+def nested_figures(metrics: Metrics, summary: Summary) -> NestedMetrics:
     """The figures under the keys of later front ends; `gpu` is absent without a GPU."""
     nested: NestedMetrics = {
         "cpu": {"usage": metrics["cpuUsage"]},
         "memory": {"used": metrics["memoryUsage"]},
         "disk": {"used": metrics["diskUsage"]},
-        "network": network_rates(host),
+        "network": network_rates(summary),
     }
     if "gpuName" in metrics:
         nested["gpu"] = nested_gpu(metrics)
     return nested
 
 
-def active_models(snapshot: Snapshot) -> int:
-    """Models that answer on servers that are up; one for a server that does not name its model."""
-    tiers = count_models(tuple(snapshot.servers.values()), configured={})
-    return sum(tier.available or 0 for tier in tiers.values())
-
-
-def disk_share(file_systems: Sequence[FileSystem]) -> float | None:
-    """Of `/`, or else of the largest: used of what users can have (0 to 1), as `df` counts it; None without any."""
-    largest = max(file_systems, key=lambda each: each.total_bytes, default=None)
-    chosen = next((each for each in file_systems if each.mountpoint == "/"), largest)
-    return None if chosen is None else _share(chosen.used_bytes, chosen.used_bytes + chosen.free_bytes)
-
-
-def network_rates(host: HostSnapshot | None) -> Network:
+def network_rates(summary: Summary) -> Network:
     """Of all interfaces together; 0 as long as there are no rates."""
-    networks = host.networks if host else ()
-    received = sum(each.receive_bytes_per_second or 0.0 for each in networks)
-    sent = sum(each.transmit_bytes_per_second or 0.0 for each in networks)
-    return {"rx": round(received / MB, 3), "tx": round(sent / MB, 3)}
+    received, sent = summary.network_receive_bytes_per_second, summary.network_transmit_bytes_per_second
+    return {"rx": round((received or 0.0) / MB, 3), "tx": round((sent or 0.0) / MB, 3)}
 
 
-def gpu_figures(gpus: Sequence[GpuSnapshot]) -> dict[str, Any]:
+def gpu_figures(summary: Summary, gpus: Sequence[GpuSnapshot]) -> dict[str, Any]:
     """All GPUs as one, by key. Each figure is taken over the GPUs that have it, and left out where none has."""
+    used, total = summary.gpu_memory_used_bytes, summary.gpu_memory_total_bytes
     figures = {
-        "gpuUsage": _percent(_over(fmean, [gpu.utilization for gpu in gpus])),
-        "gpuMemoryUsage": _percent(_share(*gpu_memory_bytes(gpus))),
-        "gpuMemoryTotal": _over(sum, [gpu.memory_total_bytes for gpu in gpus]),
-        "gpuMemoryUsed": _over(sum, [gpu.memory_used_bytes for gpu in gpus]),
-        "gpuPowerUsage": _rounded(_over(sum, [gpu.power_watts for gpu in gpus])),
-        "gpuPowerLimit": _rounded(_over(sum, [gpu.power_limit_watts for gpu in gpus])),
-        "gpuTemperature": _rounded(_over(max, [gpu.temperature_celsius for gpu in gpus])),
+        "gpuUsage": _percent(summary.gpu_utilization),
+        "gpuMemoryUsage": _percent(_share(used, total)),
+        "gpuMemoryTotal": over(sum, [gpu.memory_total_bytes for gpu in gpus]),
+        "gpuMemoryUsed": over(sum, [gpu.memory_used_bytes for gpu in gpus]),
+        "gpuPowerUsage": _rounded(summary.gpu_power_watts),
+        "gpuPowerLimit": _rounded(over(sum, [gpu.power_limit_watts for gpu in gpus])),
+        "gpuTemperature": _rounded(summary.gpu_temperature_celsius),
         "gpuName": gpu_name(gpus),
     }
     return {key: figure for key, figure in figures.items() if figure is not None}
@@ -134,13 +121,8 @@ def _host_age_seconds(snapshot: Snapshot, now: float) -> float:
     return 0.0 if status is None or status.sampled_at is None else max(0.0, now - status.sampled_at)
 
 
-def _share(part: float, whole: float) -> float | None:
-    return part / whole if whole > 0 else None
-
-
-def _over(combine: Callable[[list[Number]], Number], figures: Sequence[Number | None]) -> Number | None:
-    known = [each for each in figures if each is not None]
-    return combine(known) if known else None
+def _share(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
 
 
 def _percent(share: float | None) -> float | None:

@@ -63,7 +63,7 @@ def room(views: Views, *, interval: Callable[[], float], set_interval: Callable[
             return refuse(400, f"envelope must be one of {', '.join(YES + NO)}, and given once")
         snapshot = views.snapshot()
         document = system_metrics(views, snapshot)
-        return json_answer(in_envelope(document, snapshot.host) if said[0] in YES else document)
+        return json_answer(in_envelope(document, snapshot) if said[0] in YES else document)
 
     async def change(request: Request) -> Response:
         try:

@@ -53,7 +53,10 @@ EVENTS = (
     "An event `update` at once, then on every change, at most one per `live.active_requests_interval_seconds` (0.5). "
     "**This page cannot show streams**: use `curl -N http://127.0.0.1:9464/metrics/active-requests/stream`."
 )
-SUMS = "Since the start, as YAML. Durations are milliseconds, times UTC. Requests in flight count in `requests` only."
+SUMS = (
+    "As YAML, since the start or, where there is a store, since it was begun. Durations are milliseconds, times UTC. "
+    "Requests in flight count in `requests` only."
+)
 SWITCH: TypeAdapter[bool] = TypeAdapter(bool)
 Switch = Literal["true", "false", "1", "0", "yes", "no", "on", "off", "y", "n", "t", "f"]
 
@@ -102,7 +105,7 @@ def room(views: Views, *, enabled: bool, interval_seconds: float, heartbeat_seco
 
     return Room(
         name="Vandamme",
-        about="Requests in flight, and totals since the start, compatible with Vandamme Proxy and its dashboard "
+        about="Requests in flight, and running totals, compatible with Vandamme Proxy and its dashboard "
         "([docs/api-vandamme.md](docs/api-vandamme.md)). Only inference requests are counted.",
         operations=operations(read_active, read_stream, read_totals),
         places=(PREFIX,),

@@ -40,7 +40,7 @@ def metrics_of(snapshot: Snapshot, **fields: Any) -> dict[str, Any]:
 
 def data_of(snapshot: Snapshot) -> dict[str, Any]:
     """`data` of the envelope."""
-    document = figures.in_envelope(figures.system_metrics(make_views(), snapshot), snapshot.host)
+    document = figures.in_envelope(figures.system_metrics(make_views(), snapshot), snapshot)
     read: dict[str, Any] = json.loads(encode(document))
     assert faults_of_envelope(read) == []
     data: dict[str, Any] = read["data"]

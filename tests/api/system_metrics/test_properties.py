@@ -98,7 +98,7 @@ def test_strict_clients_accept_whatever_was_sampled(snapshot: Snapshot, records:
     for each in records:
         live.record(each)
     document = figures.system_metrics(make_views(live), snapshot)
-    enveloped = figures.in_envelope(document, snapshot.host)
+    enveloped = figures.in_envelope(document, snapshot)
     assert faults(json.loads(encode(document))) == []
     assert faults_of_envelope(json.loads(encode(enveloped))) == []
     for each in (document, enveloped):

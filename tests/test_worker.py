@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from exporter.system.worker import Worker
+from exporter.worker import Worker
 
 
 def test_jobs_run_in_order_in_one_daemon_thread_of_their_own() -> None:

@@ -1,0 +1,1 @@
+"""What survives a restart: finished requests, samples, sums; in SQLite, or in one PostgreSQL for many sidecars."""

@@ -1,0 +1,142 @@
+"""Engines for a store's URL: one to write with, one to read with, set up for what each database needs, and what its
+errors mean in a line without secrets.
+
+`migration`, `writer` and `history` use them, each from threads of its own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from exporter.errors import StartupError, StoreError
+from exporter.settings.store import sqlite_path
+
+READERS = 4
+"""Questions that are answered at once."""
+BUSY_SECONDS = 2
+"""How long SQLite waits for another process that holds the file."""
+CONNECT_SECONDS = 5
+STATEMENT_MILLISECONDS = 30_000
+WAL_LIMIT_BYTES = 64 << 20
+POSTGRESQL_OPTIONS = f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout=10000 -c timezone=UTC"
+DEAD_PEER = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+"""A server that has gone without a word is given up after so many seconds (milliseconds, the last one)."""
+
+
+class Database:
+    """One place. Nothing is opened before it is used."""
+
+    def __init__(self, url: str) -> None:
+        """Raises StartupError where a driver is missing."""
+        self.file = sqlite_path(url)
+        self.url = URL.create("sqlite", database=self.file) if self.file is not None else _server(url)
+        self.writing = self._engine(writes=True)
+        self.reading = self._engine(writes=False)
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of ours, not a server."""
+        return self.file is not None
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes. Raises StoreError when the database is away."""
+        with translated(), self.writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that reads, and sees one state throughout. Raises StoreError when the database is away."""
+        with translated(), self.reading.begin() as connection:
+            yield connection
+
+    def prepare(self) -> None:
+        """Make the folder of the file. Raises StoreError."""
+        if self.file is None:
+            return
+        try:
+            Path(self.file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{Path(self.file).parent}: {(error.strerror or str(error)).lower()}") from None
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.reading.dispose()
+        self.writing.dispose()
+
+    def _engine(self, *, writes: bool) -> Engine:
+        size = {"pool_size": 1, "max_overflow": 1} if writes else {"pool_size": READERS, "max_overflow": 1}
+        if self.file is not None:
+            engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, **size)
+            _prepare_sqlite(engine, writes=writes)
+            return engine
+        options = POSTGRESQL_OPTIONS + ("" if writes else " -c default_transaction_read_only=on")
+        arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "options": options, **DEAD_PEER}
+        arguments["application_name"] = "llama-exporter"
+        isolation = "READ COMMITTED" if writes else "REPEATABLE READ"
+        return create_engine(
+            self.url,
+            connect_args=arguments,
+            isolation_level=isolation,
+            pool_pre_ping=True,
+            paramstyle="format",  # by place, as SQLite's, so that `batch` can hand rows to either driver as they are
+            **size,
+        )
+
+
+def _server(url: str) -> URL:
+    if importlib.util.find_spec("psycopg") is None:
+        raise StartupError("store.url: PostgreSQL needs the extra: pip install 'llama-exporter[postgresql]'")
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def _prepare_sqlite(engine: Engine, *, writes: bool) -> None:
+    """Write-ahead log: readers and the one writer do not wait for each other, and a killed process loses nothing that
+    was committed. `sqlite3`'s own way of beginning transactions does not let reads see one state, so we begin them.
+    """
+    begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+    pragmas = ["PRAGMA synchronous=NORMAL", "PRAGMA temp_store=MEMORY", f"PRAGMA journal_size_limit={WAL_LIMIT_BYTES}"]
+    if writes:
+        pragmas = ["PRAGMA auto_vacuum=INCREMENTAL", "PRAGMA journal_mode=WAL", *pragmas]
+    else:
+        pragmas.append("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(pragma).close()
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the library's errors into a StoreError: waiting may help, or the operator. What is wrong with a value stays
+    what it is, since `writer` must know."""
+    try:
+        yield
+    except (DataError, IntegrityError):
+        raise
+    except SQLAlchemyError as error:
+        raise StoreError(explain(error)) from error
+
+
+def explain(error: SQLAlchemyError) -> str:
+    """One line: what the database's own library says, without the statement and its values."""
+    text = str(getattr(error, "orig", None) or error).strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,148 @@
+"""Answers questions about the past, each in a thread and a transaction of its own. It is the `Past` of the rooms."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, collate, func, select, tuple_, union_all
+
+from exporter.errors import StoreError
+from exporter.store.database import READERS, Database
+from exporter.store.figures import NAMES_LIMIT, Cursor, Figures, Group, Period, StoredRequest, Sums
+from exporter.store.schema import REQUESTS, RETENTION
+from exporter.store.spans import ALWAYS_US, DAY, cut
+from exporter.store.sums import addends, summed
+from exporter.worker import Worker
+
+T = TypeVar("T")
+
+WAITING_LIMIT = 64
+"""Questions that wait for a thread; who asks then is told to come back."""
+GROUPED_BY = ("outcome", "stream", "status_code", "error_type", "finish_reason")
+_SHOWN = [REQUESTS.c[name] for name in StoredRequest._fields]
+
+
+class Reader:
+    """Asks one database. Every question raises StoreError when it cannot be answered now."""
+
+    def __init__(self, database: Database, is_open: Callable[[], bool] = lambda: True) -> None:
+        """`is_open` says whether there are tables that can be read."""
+        self._database = database
+        self._is_open = is_open
+        self._idle: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
+        for number in range(READERS):
+            self._idle.put_nowait(Worker(f"store-reader-{number}"))
+        self._waiting = 0
+
+    async def figures(self, period: Period, now_us: int) -> Figures:
+        """Sums over a period, from roll-ups as far as they reach."""
+        return await self._ask(lambda connection: read_figures(connection, period, now_us))
+
+    async def page(
+        self, period: Period, after: Cursor | None, count: int, shape: Callable[[Sequence[StoredRequest]], T]
+    ) -> tuple[T, Cursor | None]:
+        """The next `count` requests, newest first. Between pages nothing is held open: a slow reader is no burden."""
+
+        def ask(connection: Connection) -> tuple[T, Cursor | None]:
+            rows = read_page(connection, period, after, count)
+            last = Cursor(rows[-1].finished_us, rows[-1].id) if len(rows) == count else None
+            return shape(rows), last
+
+        return await self._ask(ask)
+
+    async def check(self) -> None:
+        """Whether the store answers."""
+        await self._ask(kept_since)
+
+    async def _ask(self, question: Callable[[Connection], T]) -> T:
+        if not self._is_open():
+            raise StoreError("the store is not open yet, or away; the log of the sidecar says why")
+        if self._waiting >= WAITING_LIMIT:
+            raise StoreError("too many questions at once")
+        self._waiting += 1
+        try:
+            worker = await self._idle.get()
+        finally:
+            self._waiting -= 1
+        answer = asyncio.wrap_future(worker.submit(lambda: self._answer(question)))
+
+        def release(done: asyncio.Future[T]) -> None:
+            """Not before the answer is there: who asked may leave meanwhile, and then nobody looks at it."""
+            self._idle.put_nowait(worker)
+            if not done.cancelled():
+                done.exception()
+
+        answer.add_done_callback(release)
+        return await asyncio.shield(answer)
+
+    def _answer(self, question: Callable[[Connection], T]) -> T:
+        with self._database.read() as connection:
+            return question(connection)
+
+
+def kept_since(connection: Connection) -> int:
+    """What finished before this moment is gone, or about to go: nobody sees it any more."""
+    return connection.execute(select(RETENTION.c.kept_since_us)).scalar() or 0
+
+
+def read_figures(connection: Connection, period: Period, now_us: int) -> Figures:
+    """The figures, all of one state of the database."""
+    since = kept_since(connection)
+    part = _part(period, since)
+    day = Period(now_us - DAY * 1_000_000, now_us, period.instance)
+    recent = _part(day, since)
+    return Figures(
+        groups=tuple(_groups(connection, part)),
+        models=_names(connection, part, "model"),
+        origins=_names(connection, part, "origin"),
+        recent=0 if recent is None else connection.execute(select(summed(recent)[0])).scalar_one(),
+    )
+
+
+def read_page(connection: Connection, period: Period, after: Cursor | None, count: int) -> list[StoredRequest]:
+    """Requests of the period, newest first."""
+    query: Select[Any] = select(*_SHOWN).where(
+        REQUESTS.c.finished_us >= max(kept_since(connection), period.start_us or 0)
+    )
+    if period.end_us is not None:
+        query = query.where(REQUESTS.c.finished_us <= period.end_us)
+    if period.instance is not None:
+        query = query.where(REQUESTS.c.instance == period.instance)
+    if after is not None:
+        query = query.where(tuple_(REQUESTS.c.finished_us, REQUESTS.c.id) < tuple_(*after))
+    query = query.order_by(REQUESTS.c.finished_us.desc(), REQUESTS.c.id.desc()).limit(count)
+    return [StoredRequest._make(row) for row in connection.execute(query)]
+
+
+def _part(period: Period, since: int) -> Subquery | None:
+    """Everything to be summed up of a period; None when there can be nothing."""
+    start = max(since, period.start_us or 0)
+    end = ALWAYS_US if period.end_us is None else period.end_us + 1
+    spans = list(cut(start, end))
+    return union_all(*(addends(span, period.instance) for span in spans)).subquery("part") if spans else None
+
+
+def _groups(connection: Connection, part: Subquery | None) -> list[Group]:
+    if part is None:
+        return []
+    keys = [part.c[name] for name in GROUPED_BY]
+    found = connection.execute(select(*keys, *summed(part)).group_by(*keys))
+    return [
+        Group(outcome, bool(stream), status or None, error or None, reason or None, Sums(*map(int, sums)))
+        for outcome, stream, status, error, reason, *sums in found
+    ]
+
+
+def _names(connection: Connection, part: Subquery | None, key: str) -> tuple[tuple[str, int], ...]:
+    if part is None:
+        return ()
+    requests = func.sum(part.c.requests)
+    name: ColumnElement[str] = part.c[key]
+    # Everywhere the same order: of code points, whatever the language of the database.
+    by_name = name if connection.dialect.name == "sqlite" else collate(name, "C")
+    query = (
+        select(name, requests).where(name != "").group_by(name).order_by(requests.desc(), by_name).limit(NAMES_LIMIT)
+    )
+    return tuple((each, int(count)) for each, count in connection.execute(query))
