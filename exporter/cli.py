@@ -1,21 +1,27 @@
-"""The command line: parses, loads the settings, and calls `app` or `demo`.
+"""The command line: parses, loads the settings, and calls `app`, `demo` or `store.commands`.
 
-Exit codes: 0 after a clean end, 2 after a mistake that the operator can put right (one line on standard error).
+Exit codes: 0 after a clean end, 2 after a mistake that the operator can put right (one line on standard error), 1 when
+`store check` has found something.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from exporter import __version__, config, logs
+from exporter import __version__, config, logs, options
 from exporter.errors import StartupError
-from exporter.settings import Settings, split_address
+from exporter.settings import split_address
 
+FOUND_SOMETHING = 1
 USAGE_ERROR = 2
+INTERRUPTED = 128 + signal.SIGINT
+NOBODY_READS = 128 + signal.SIGPIPE
 
 EPILOG = """\
 Every setting can be given in a TOML file (--config), as an environment variable LLAMA_EXPORTER_SECTION__KEY, and the
@@ -30,6 +36,31 @@ The demo takes no settings but the options below: it ignores PROXY_API_KEY, the 
 other environment variables of docs/configuration.md.
 """
 
+STORE = """\
+Looks after the history that a sidecar keeps: docs/store.md. Which one that is, the settings say as
+they do for `serve` (--store, LLAMA_EXPORTER_STORE__URL, --config). A sidecar may run meanwhile.
+"""
+
+MIGRATE = """\
+Makes the tables of the store, or updates them to this version of llama-exporter: all of it, or
+nothing. `serve` does the same when it starts, unless store.auto_migrate is false.
+"""
+
+CHECK = """\
+Says whether the database is sound, whether every sum in it is that of the requests that it stands
+for, and how much there is. Exit code 0 when all is well, 1 when it is not. Nothing is changed.
+"""
+
+EXPORT = """\
+Writes the requests that are kept, oldest first, with all that is known of them: one JSON document
+per line, or CSV (RFC 4180) below a line of names. finished_at is UTC, ..._us are microseconds.
+
+In CSV, what is unknown is empty. A text that a spreadsheet would take for a formula, because it
+begins with =, +, -, @, a tab or an end of line, has a ' before it there; JSON has it as it is.
+"""
+
+DATES = "2026-11-20, 2026-11-20T08:32:30 or 2026-11-20T08:32:30+01:00; UTC where no zone is given"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
@@ -39,8 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StartupError as exc:
         print(f"llama-exporter: {exc}", file=sys.stderr)
         return USAGE_ERROR
+    except BrokenPipeError:
+        _give_up_output()
+        return NOBODY_READS
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,22 +82,24 @@ def _parser() -> argparse.ArgumentParser:
         prog="llama-exporter",
         description="A transparent sidecar for llama-server: forwards every byte, and measures the traffic.",
         epilog=EPILOG,
-        formatter_class=_formatter,
+        formatter_class=options.formatter,
     )
     parser.add_argument("--version", action="version", version=f"llama-exporter {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="run the sidecar", epilog=EPILOG, formatter_class=_formatter)
-    _add_settings(serve)
+    serve = commands.add_parser("serve", help="run the sidecar", epilog=EPILOG, formatter_class=options.formatter)
+    options.add_settings(serve)
     serve.set_defaults(command=_serve)
 
     demo = commands.add_parser(
         "demo",
         help="run three real llama.cpp engines with tiny models behind the sidecar, with traffic",
         description=DEMO,
-        formatter_class=_formatter,
+        formatter_class=options.formatter,
     )
-    demo.add_argument("--duration", type=_positive, metavar="S", help="end after so many seconds (default: at Ctrl-C)")
+    demo.add_argument(
+        "--duration", type=options.positive, metavar="S", help="end after so many seconds (default: at Ctrl-C)"
+    )
     demo.add_argument(
         "--proxy-listen", metavar="H:P", default="127.0.0.1:8001", help="for clients (default: %(default)s)"
     )
@@ -82,88 +118,60 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
 
     check = commands.add_parser(
-        "check-config", help="say whether the settings are valid, and end", formatter_class=_formatter
+        "check-config", help="say whether the settings are valid, and end", formatter_class=options.formatter
     )
-    _add_settings(check)
+    options.add_settings(check)
     check.set_defaults(command=_check_config)
 
     show = commands.add_parser(
-        "print-config", help="print the settings in force as TOML, secrets hidden", formatter_class=_formatter
+        "print-config", help="print the settings in force as TOML, secrets hidden", formatter_class=options.formatter
     )
-    _add_settings(show)
+    options.add_settings(show)
     show.set_defaults(command=_print_config)
+
+    _add_store(commands)
     return parser
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=100)
+def _add_store(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "look after the history: make its tables, check it, export it"
+    store = commands.add_parser("store", help=about, description=STORE, formatter_class=options.formatter)
+    actions = store.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
+    def add(name: str, about: str, description: str, command: Callable[[argparse.Namespace], int]) -> Any:
+        parser = actions.add_parser(name, help=about, description=description, formatter_class=options.formatter)
+        options.add_place(parser)
+        parser.set_defaults(command=command)
+        return parser
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
-    parser.add_argument(
-        "--upstream",
-        action="append",
-        metavar="[TIER=]URL",
-        help="a llama-server, such as http://127.0.0.1:8080 or Q4=http://127.0.0.1:8080; can be repeated",
+    add("migrate", "make the tables, or update them to this version", MIGRATE, _store_migrate)
+    add("check", "say whether it is sound and agrees with itself, and how much there is", CHECK, _store_check)
+    export = add("export", "write its requests or samples as JSON lines or CSV", EXPORT, _store_export)
+    export.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="default: %(default)s")
+    export.add_argument(
+        "--since", type=options.date(whole_day=False), metavar="T", help=f"what finished then or later: {DATES}"
     )
-    parser.add_argument(
-        "--tiers", metavar="NAMES", help="the tiers of several upstreams, from cheap to capable (default: Q2,Q3,Q4)"
+    export.add_argument(
+        "--until",
+        type=options.date(whole_day=True),
+        metavar="T",
+        help="what finished then or earlier; a day counts as a whole",
     )
-    parser.add_argument("--proxy-listen", metavar="H:P", help="where clients connect instead (default: 127.0.0.1:8001)")
-    parser.add_argument(
-        "--admin-listen",
-        action="append",
-        metavar="H:P",
-        help="for Prometheus, dashboards and /api/docs (default: 127.0.0.1:9464); can be repeated",
+    export.add_argument("--instance", metavar="NAME", help="of one sidecar (default: of all)")
+    export.add_argument("--samples", action="store_true", help="samples of the machine, in the place of requests")
+    export.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        default=Path("-"),
+        help="a file, which appears when it is complete (default: standard output)",
     )
-    parser.add_argument(
-        "--completions-listen",
-        metavar="H:P",
-        help="for the history contract alone, where /metrics is JSON (default: off)",
-    )
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="where history is kept: sqlite:///PATH, postgresql://..., or none (default: a SQLite file in the user's "
-        "state directory)",
-    )
-    parser.add_argument("--log-level", metavar="L", help="debug, info, warning, error (default: info)")
-    parser.add_argument("--log-format", metavar="F", help="text, json (default: text on a terminal, JSON otherwise)")
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def _load(arguments: argparse.Namespace) -> Settings:
-    given: dict[str, Any] = {
-        "upstreams": arguments.upstream,
-        "routing": {"tiers": arguments.tiers},
-        "proxy": {"listen": arguments.proxy_listen},
-        "admin": {"listen": arguments.admin_listen},
-        "store": {"url": arguments.store},
-        "completions": {"listen": arguments.completions_listen},
-        "log": {"level": arguments.log_level, "format": arguments.log_format},
-    }
-    return config.load(file=arguments.config, overrides=_without_unset(given))
-
-
-def _without_unset(values: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: _without_unset(value) if isinstance(value, dict) else value for key, value in values.items()}
-    return {key: value for key, value in kept.items() if value not in (None, {})}
 
 
 def _serve(arguments: argparse.Namespace) -> int:
     from exporter import app  # noqa: PLC0415 - what only `serve` needs is not loaded for `--help`
 
-    settings = _load(arguments)
+    settings = options.load(arguments)
     logs.configure(settings.log.level, settings.log.format)
     app.run(settings)
     return 0
@@ -187,12 +195,42 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
-    settings = _load(arguments)
+    settings = options.load(arguments)
     names = ", ".join(upstream.name for upstream in settings.upstreams)
     print(f"the settings are valid; upstreams: {names}")
     return 0
 
 
 def _print_config(arguments: argparse.Namespace) -> int:
-    print(config.to_toml(_load(arguments)), end="")
+    print(config.to_toml(options.load(arguments)), end="")
     return 0
+
+
+def _store_migrate(arguments: argparse.Namespace) -> int:
+    from exporter.store.commands import migrate_tables, say  # noqa: PLC0415
+
+    say(migrate_tables(options.load(arguments).store))
+    return 0
+
+
+def _store_check(arguments: argparse.Namespace) -> int:
+    from exporter.store.commands import check_store, say  # noqa: PLC0415
+
+    report = check_store(options.load(arguments).store)
+    say(*report.lines())
+    return 0 if report.well else FOUND_SOMETHING
+
+
+def _store_export(arguments: argparse.Namespace) -> int:
+    from exporter.store.commands import Export, export_rows  # noqa: PLC0415
+
+    period = arguments.since, arguments.until
+    wanted = Export(arguments.format, arguments.output, *period, arguments.instance, samples=arguments.samples)
+    export_rows(options.load(arguments).store, wanted)
+    return 0
+
+
+def _give_up_output() -> None:
+    """Whoever read it has seen enough (`| head`): what is left must not be tried again when the interpreter ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

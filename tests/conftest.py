@@ -16,6 +16,7 @@ from exporter.demo.engine import Engine, EngineOptions
 from exporter.demo.model import write_model
 from tests.ports import free_ports
 
+pytest_plugins = ["tests.databases"]
 ENGINE_FIXTURES = {"engine", "start_engine", "tiny_model"}
 STATE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Sequence
 
 import pytest
 
 PACKAGES = {
     "amtool": "prometheus-alertmanager",
+    "initdb": "postgresql",
     "node": "nodejs",
     "promtool": "prometheus",
     "systemd-analyze": "systemd",
@@ -15,9 +18,9 @@ PACKAGES = {
 """Packages of programs that are not called like their package."""
 
 
-def program(name: str) -> str:
-    """Where a program is. Skips the test when it is not installed."""
-    path = shutil.which(name)
+def program(name: str, folders: Sequence[str] = ()) -> str:
+    """Where a program is: in one of the folders, or on the path. Skips the test when it is not installed."""
+    path = shutil.which(name, path=os.pathsep.join(folders)) or shutil.which(name)
     if path is None:
         pytest.skip(lack(name))
     return path

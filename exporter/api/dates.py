@@ -62,5 +62,5 @@ def _offset(match: re.Match[str]) -> timedelta:
 
 
 def write_date(moment_us: int) -> str:
-    """The same, for documents: `2026-11-20T08:32:30.123456Z`, which `read_date` reads to the same microsecond."""
-    return (NAIVE_EPOCH + timedelta(microseconds=moment_us)).isoformat(timespec="microseconds") + "Z"
+    """`2026-11-20T08:32:30.123456`, UTC without saying so, which `read_date` reads to the same microsecond."""
+    return (NAIVE_EPOCH + timedelta(microseconds=moment_us)).isoformat(timespec="microseconds")

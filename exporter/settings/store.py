@@ -120,7 +120,8 @@ class StoreSettings(Section):
         if value is None:
             return None
         url = value.get_secret_value()
-        return str(value) if "@" in url and ":" in url.partition("://")[2].partition("@")[0] else url
+        user = url.partition("://")[2].rpartition("@")[0]
+        return str(value) if ":" in user or "password=" in url else url
 
     @property
     def keep_seconds(self) -> int | None:

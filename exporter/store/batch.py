@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, Table, func, insert, select
+from sqlalchemy import Connection, Dialect, Select, Table, bindparam, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.sql.elements import ClauseElement
 
 from exporter.store.database import Database
+from exporter.store.prepared import Prepared
 from exporter.store.rows import Finished, request_row, sample_row
 from exporter.store.sample import Sample
 from exporter.store.schema import REQUESTS, ROLLUPS, SAMPLES, TOTALS
@@ -71,61 +73,90 @@ def _write(
     finished: Sequence[Finished],
     samples: Sequence[Sample],
     *,
-    insert_rows: Callable[[Connection, Table, Sequence[Row]], list[str]],
+    insert_rows: Callable[[Connection, Prepared, Sequence[Row]], list[str]],
     again: bool,
 ) -> Written:
     with database.write() as connection:
+        prepared = _prepare(connection)
         if again:
-            newest = _newest(connection, writing, after)
+            newest = prepared.newest.run(connection, run=writing.run, after=after).scalar()
             if newest is not None:
                 return Written(newest, [])
         refused = []
         for first in range(0, len(finished), ROWS_AT_A_TIME):
             some = finished[first : first + ROWS_AT_A_TIME]
-            refused += insert_rows(connection, REQUESTS, [request_row(each, *writing) for each in some])
+            refused += insert_rows(connection, prepared.request, [request_row(each, *writing) for each in some])
         if finished:
-            written = REQUESTS.c.id > after, REQUESTS.c.run == writing.run
-            for step in STEPS:
-                _add(connection, ROLLUPS, rolled_up(step, *written), list(ADDENDS))
-            _add(connection, TOTALS, totalled(*written), list(TOTAL_ADDENDS), latest="last_started_us")
-        refused += insert_rows(connection, SAMPLES, [sample_row(sample, writing.instance) for sample in samples])
-        return Written(_newest(connection, writing, after) or after, refused)
+            for add in prepared.sums:
+                add.run(connection, run=writing.run, after=after)
+        rows = [sample_row(sample, writing.instance) for sample in samples]
+        refused += insert_rows(connection, prepared.sample, rows)
+        newest = prepared.newest.run(connection, run=writing.run, after=after).scalar()
+        return Written(newest or after, refused)
 
 
-def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> list[str]:
-    """As the driver wants it: SQLAlchemy would look at each of a row's forty values, which costs as much as all else."""
+def _insert(connection: Connection, statement: Prepared, rows: Sequence[Row]) -> list[str]:
     if rows:
-        compiled = insert(table).compile(dialect=connection.dialect, column_keys=list(rows[0]))
-        names = compiled.positiontup or ()
-        connection.exec_driver_sql(str(compiled), [tuple(row[name] for name in names) for row in rows])
+        statement.run_for_each(connection, rows)
     return []
 
 
-def _insert_one_by_one(connection: Connection, table: Table, rows: Sequence[Row]) -> list[str]:
+def _insert_one_by_one(connection: Connection, statement: Prepared, rows: Sequence[Row]) -> list[str]:
     """Leave out what the database does not take; returned is why."""
     refused = []
     for row in rows:
         try:
             with connection.begin_nested():
-                connection.execute(insert(table), row)
+                statement.run(connection, **row)
         except REFUSALS as error:
             refused.append(type(error).__name__)
     return refused
 
 
-def _newest(connection: Connection, writing: Writing, after: int) -> int | None:
-    """The highest row number of the run beyond `after`."""
-    newest = select(func.max(REQUESTS.c.id)).where(REQUESTS.c.id > after, REQUESTS.c.run == writing.run)
-    return connection.execute(newest).scalar()
+class _Statements(NamedTuple):
+    """All that a batch needs, for one kind of database."""
+
+    request: Prepared
+    sample: Prepared
+    sums: tuple[Prepared, ...]
+    """Add the requests of `run` beyond `after` to roll-ups and totals."""
+    newest: Prepared
+    """The highest number of these rows; None without any."""
 
 
-def _add(connection: Connection, table: Table, sums: Select[Any], added: list[str], latest: str | None = None) -> None:
-    """Insert the sums, or add them to those that are there."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).from_select([column.name for column in sums.selected_columns], sums)
+_STATEMENTS: dict[str, _Statements] = {}
+
+
+def _prepare(connection: Connection) -> _Statements:
+    dialect = connection.dialect
+    found = _STATEMENTS.get(dialect.name)
+    if found is None:
+        written = REQUESTS.c.id > bindparam("after"), REQUESTS.c.run == bindparam("run")
+        sums = [_adding(dialect, ROLLUPS, rolled_up(step, *written), list(ADDENDS)) for step in STEPS]
+        sums.append(_adding(dialect, TOTALS, totalled(*written), list(TOTAL_ADDENDS), latest="last_started_us"))
+        found = _STATEMENTS[dialect.name] = _Statements(
+            request=_inserting(dialect, REQUESTS),
+            sample=_inserting(dialect, SAMPLES),
+            sums=tuple(Prepared.of(each, dialect) for each in sums),
+            newest=Prepared.of(select(func.max(REQUESTS.c.id)).where(*written), dialect),
+        )
+    return found
+
+
+def _inserting(dialect: Dialect, table: Table) -> Prepared:
+    return Prepared.of(insert(table), dialect, [column.name for column in table.columns if column.name != "id"])
+
+
+def _adding(
+    dialect: Dialect, table: Table, sums: Select[Any], added: list[str], latest: str | None = None
+) -> ClauseElement:
+    """Inserts the sums, or adds them to those that are there."""
+    is_sqlite = dialect.name == "sqlite"
+    statement: postgresql.Insert | sqlite.Insert = (sqlite if is_sqlite else postgresql).insert(table)
+    statement = statement.from_select([column.name for column in sums.selected_columns], sums)
     new = statement.excluded
     changes: dict[str, Any] = {name: table.c[name] + new[name] for name in added}
     if latest is not None:
         both = (table.c[latest], new[latest])
-        changes[latest] = func.max(*both) if dialect is sqlite else func.greatest(*both)
-    connection.execute(statement.on_conflict_do_update(index_elements=table.primary_key, set_=changes))
+        changes[latest] = func.max(*both) if is_sqlite else func.greatest(*both)
+    return statement.on_conflict_do_update(index_elements=table.primary_key, set_=changes)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
 from exporter.errors import StartupError, StoreError
 from exporter.settings.store import sqlite_path
@@ -27,6 +27,7 @@ CONNECT_SECONDS = 5
 STATEMENT_MILLISECONDS = 30_000
 WAL_LIMIT_BYTES = 64 << 20
 POSTGRESQL_OPTIONS = f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout=10000 -c timezone=UTC"
+SERVER = "postgresql://user:password@host:5432/database"
 DEAD_PEER = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """A server that has gone without a word is given up after so many seconds (milliseconds, the last one)."""
 
@@ -42,7 +43,8 @@ class Database:
         self.reading = self._engine(writes=False)
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        """Without secrets; a query can hold one as well."""
+        return self.url.set(drivername=self.url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -98,7 +100,12 @@ class Database:
 def _server(url: str) -> URL:
     if importlib.util.find_spec("psycopg") is None:
         raise StartupError("store.url: PostgreSQL needs the extra: pip install 'llama-exporter[postgresql]'")
-    return make_url(url).set(drivername="postgresql+psycopg")
+    try:
+        return make_url(url).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):  # whose words quote it
+        raise StartupError(
+            f"store.url: it must look like {SERVER}; in a password, @ is %40, : is %3A, / is %2F"
+        ) from None
 
 
 def _prepare_sqlite(engine: Engine, *, writes: bool) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, collate, func, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, Subquery, collate, func, select, tuple_
 
 from exporter.errors import StoreError
 from exporter.store.database import READERS, Database
 from exporter.store.figures import NAMES_LIMIT, Cursor, Figures, Group, Period, StoredRequest, Sums
+from exporter.store.prepared import Prepared
 from exporter.store.schema import REQUESTS, RETENTION
 from exporter.store.spans import ALWAYS_US, DAY, cut
-from exporter.store.sums import addends, summed
+from exporter.store.sums import addends, bounds, summed
 from exporter.worker import Worker
 
 T = TypeVar("T")
@@ -90,14 +91,14 @@ def kept_since(connection: Connection) -> int:
 def read_figures(connection: Connection, period: Period, now_us: int) -> Figures:
     """The figures, all of one state of the database."""
     since = kept_since(connection)
-    part = _part(period, since)
-    day = Period(now_us - DAY * 1_000_000, now_us, period.instance)
-    recent = _part(day, since)
+    questions = _prepare(connection.dialect, of_instance=period.instance is not None)
+    within = _bounds(period, since)
+    day = _bounds(Period(now_us - DAY * 1_000_000, now_us, period.instance), since)
     return Figures(
-        groups=tuple(_groups(connection, part)),
-        models=_names(connection, part, "model"),
-        origins=_names(connection, part, "origin"),
-        recent=0 if recent is None else connection.execute(select(summed(recent)[0])).scalar_one(),
+        groups=tuple(map(_group, questions.groups.run(connection, **within))),
+        models=tuple((name, int(requests)) for name, requests in questions.models.run(connection, **within)),
+        origins=tuple((name, int(requests)) for name, requests in questions.origins.run(connection, **within)),
+        recent=int(questions.requests.run(connection, **day).scalar_one()),
     )
 
 
@@ -116,33 +117,51 @@ def read_page(connection: Connection, period: Period, after: Cursor | None, coun
     return [StoredRequest._make(row) for row in connection.execute(query)]
 
 
-def _part(period: Period, since: int) -> Subquery | None:
-    """Everything to be summed up of a period; None when there can be nothing."""
-    start = max(since, period.start_us or 0)
+def _bounds(period: Period, since: int) -> dict[str, Any]:
+    """The parameters of the questions."""
     end = ALWAYS_US if period.end_us is None else period.end_us + 1
-    spans = list(cut(start, end))
-    return union_all(*(addends(span, period.instance) for span in spans)).subquery("part") if spans else None
+    found: dict[str, Any] = {**bounds(cut(max(since, period.start_us or 0), end))}
+    if period.instance is not None:
+        found["instance"] = period.instance
+    return found
 
 
-def _groups(connection: Connection, part: Subquery | None) -> list[Group]:
-    if part is None:
-        return []
-    keys = [part.c[name] for name in GROUPED_BY]
-    found = connection.execute(select(*keys, *summed(part)).group_by(*keys))
-    return [
-        Group(outcome, bool(stream), status or None, error or None, reason or None, Sums(*map(int, sums)))
-        for outcome, stream, status, error, reason, *sums in found
-    ]
+def _group(row: Sequence[Any]) -> Group:
+    outcome, stream, status, error, reason, *sums = row
+    return Group(outcome, bool(stream), status or None, error or None, reason or None, Sums(*map(int, sums)))
 
 
-def _names(connection: Connection, part: Subquery | None, key: str) -> tuple[tuple[str, int], ...]:
-    if part is None:
-        return ()
+class _Questions(NamedTuple):
+    """About a period, for one kind of database: built once, for that takes longer than to answer them."""
+
+    groups: Prepared
+    models: Prepared
+    origins: Prepared
+    requests: Prepared
+    """How many there are."""
+
+
+_QUESTIONS: dict[tuple[str, bool], _Questions] = {}
+
+
+def _prepare(dialect: Dialect, *, of_instance: bool) -> _Questions:
+    found = _QUESTIONS.get((dialect.name, of_instance))
+    if found is None:
+        part = addends(of_instance=of_instance)
+        keys = [part.c[name] for name in GROUPED_BY]
+        found = _QUESTIONS[dialect.name, of_instance] = _Questions(
+            groups=Prepared.of(select(*keys, *summed(part)).group_by(*keys), dialect),
+            models=Prepared.of(_most_requests(part, "model", dialect), dialect),
+            origins=Prepared.of(_most_requests(part, "origin", dialect), dialect),
+            requests=Prepared.of(select(summed(part)[0]), dialect),
+        )
+    return found
+
+
+def _most_requests(part: Subquery, key: str, dialect: Dialect) -> Select[Any]:
     requests = func.sum(part.c.requests)
     name: ColumnElement[str] = part.c[key]
     # Everywhere the same order: of code points, whatever the language of the database.
-    by_name = name if connection.dialect.name == "sqlite" else collate(name, "C")
-    query = (
-        select(name, requests).where(name != "").group_by(name).order_by(requests.desc(), by_name).limit(NAMES_LIMIT)
-    )
-    return tuple((each, int(count)) for each, count in connection.execute(query))
+    by_name = name if dialect.name == "sqlite" else collate(name, "C")
+    query = select(name, requests).where(name != "").group_by(name)
+    return query.order_by(requests.desc(), by_name).limit(NAMES_LIMIT)

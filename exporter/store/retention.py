@@ -28,6 +28,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 60.0
+OPENING_SECONDS = 0.5
+"""Between two looks at whether the store is open yet."""
 PAUSE_SECONDS = 0.1
 """Between two portions, in which the writer gets its turn."""
 PORTION_ROWS = 1000
@@ -64,11 +66,13 @@ class Retention:
     async def run(self) -> None:
         """Look once a minute, for ever. That the database is away is the writer's to say."""
         while True:
-            if self._is_open():
-                try:
-                    await self.tidy()
-                except StoreError as error:
-                    log.debug("retention has to wait", extra={"reason": str(error)})
+            if not self._is_open():
+                await asyncio.sleep(OPENING_SECONDS)
+                continue
+            try:
+                await self.tidy()
+            except StoreError as error:
+                log.debug("retention has to wait", extra={"reason": str(error)})
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def tidy(self) -> None:

@@ -11,6 +11,10 @@ HOUR = 3600
 DAY = 86_400
 STEPS = (DAY, HOUR, MINUTE)
 """Seconds; each is a multiple of the next."""
+WHOLES = 2 * len(STEPS) - 1
+"""Spans of whole steps that a period has, at most: minutes, hours, days, hours, minutes."""
+EDGES = 2
+"""Spans of single requests that it has, at most."""
 ALWAYS_US = 253_402_300_800 * 1_000_000
 """The year 10000, at midnight."""
 

@@ -4,13 +4,30 @@ totals, and the check that they agree.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import count
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, Subquery, and_, case, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from exporter.record import FAILURES, Outcome
 from exporter.store.schema import REQUESTS, ROLLUPS
-from exporter.store.spans import Span
+from exporter.store.spans import EDGES, WHOLES, Span
 
 _R = REQUESTS.c
 Expression = ColumnElement[Any]
@@ -60,7 +77,7 @@ TOTAL_KEYS: dict[str, Expression] = {
 }
 TOTAL_ADDENDS: dict[str, Expression] = {
     "requests": literal_column("1", Integer),
-    "failed": _count(_R.outcome.in_(sorted(outcome.value for outcome in FAILURES))),
+    "failed": _count(or_(*(_R.outcome == outcome.value for outcome in sorted(FAILURES)))),
     "input_tokens": func.coalesce(_R.input_tokens, 0),
     "output_tokens": func.coalesce(_R.output_tokens, 0),
     "cached_tokens": func.coalesce(_R.cached_tokens, 0),
@@ -97,16 +114,38 @@ def totalled(*conditions: Expression) -> Select[Any]:
     return select(*keys, *sums, func.max(requests.c.last_started_us).label("last_started_us")).group_by(*keys)
 
 
-def addends(span: Span, instance: str | None) -> Select[Any]:
-    """What is to be summed up of a span: roll-ups, or single requests, in the same columns."""
-    if span.step == 0:
-        of_instance = [] if instance is None else [_R.instance == instance]
-        requests = each(_R.finished_us >= span.start_us, _R.finished_us < span.end_us, *of_instance).subquery("each")
-        return select(*(requests.c[name] for name in (*KEYS, *ADDENDS)))
-    rollups = select(*(ROLLUPS.c[name] for name in (*KEYS, *ADDENDS)))
-    rollups = rollups.where(ROLLUPS.c.step == span.step)
-    rollups = rollups.where(ROLLUPS.c.start_us >= span.start_us, ROLLUPS.c.start_us < span.end_us)
-    return rollups if instance is None else rollups.where(ROLLUPS.c.instance == instance)
+def addends(*, of_instance: bool) -> Subquery:
+    """What is to be summed up of a period, in the columns of `KEYS` and `ADDENDS`: of single requests in the spans
+    `edge_N_start` to `edge_N_end`, of roll-ups in the spans `whole_N_start` to `whole_N_end` of steps `whole_N_step`;
+    of one `instance`, or of all. `bounds` gives these parameters."""
+    names = (*KEYS, *ADDENDS)
+    parts = []
+    for number in range(EDGES):
+        start, end = bindparam(f"edge_{number}_start", 0, BigInteger), bindparam(f"edge_{number}_end", 0, BigInteger)
+        requests = each(_R.finished_us >= start, _R.finished_us < end).subquery(f"edge_{number}")
+        parts.append(select(*(requests.c[name] for name in names)))
+    for number in range(WHOLES):
+        start, end = bindparam(f"whole_{number}_start", 0, BigInteger), bindparam(f"whole_{number}_end", 0, BigInteger)
+        step = bindparam(f"whole_{number}_step", 0, Integer)
+        rollups = select(*(ROLLUPS.c[name] for name in names))
+        parts.append(rollups.where(ROLLUPS.c.step == step, ROLLUPS.c.start_us >= start, ROLLUPS.c.start_us < end))
+    if of_instance:
+        instance = bindparam("instance", "", Text)
+        parts = [part.where(part.selected_columns.instance == instance) for part in parts]
+    return union_all(*parts).subquery("part")
+
+
+def bounds(spans: Iterable[Span]) -> dict[str, int]:
+    """The parameters of `addends`."""
+    edges, wholes, found = count(), count(), {}
+    for span in spans:
+        if span.step:
+            name = f"whole_{next(wholes)}"
+            found[f"{name}_step"] = span.step
+        else:
+            name = f"edge_{next(edges)}"
+        found[f"{name}_start"], found[f"{name}_end"] = span.start_us, span.end_us
+    return found
 
 
 def summed(part: Subquery) -> list[Expression]:

@@ -198,7 +198,6 @@ class Writer:
 
     def _note_trouble(self, reason: str) -> None:
         if self._trouble is None:
-            self._told_dropped = self._dropped[QUEUE_FULL]
             log.warning(
                 "the store cannot be written; traffic goes on, records wait",
                 extra={"store": str(self._database), "reason": reason, "queue_limit": self._queue_limit},

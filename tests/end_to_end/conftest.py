@@ -1,15 +1,17 @@
 """The stage of the first day is started with the session, when any test wants it, and the tests that want it come last:
-Prometheus then has minutes to look back on, and nobody has waited for them."""
+Prometheus then has minutes to look back on, and nobody has waited for them. Tests of the store share an upstream."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import cached_property
 
 import pytest
 
+from tests.bench.targets import start_upstreams
 from tests.end_to_end.stage import Stage, StageProcess, missing
 
 FIXTURE = "first_day"
@@ -100,3 +102,11 @@ def first_day(pytestconfig: pytest.Config) -> Stage:
     stage = opening.stage
     opening.check()
     return stage
+
+
+@pytest.fixture(scope="session")
+def canned_upstream() -> Iterator[str]:
+    """The URL of a server in a process of its own that answers at once what a llama-server once did; see
+    `tests.bench.upstream`."""
+    with start_upstreams(1) as (port,):
+        yield f"http://127.0.0.1:{port}"

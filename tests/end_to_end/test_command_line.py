@@ -75,10 +75,6 @@ def test_unknown_environment_variable() -> None:
     )
 
 
-def test_store_is_refused_while_there_is_none() -> None:
-    assert "store.url" in refused("serve", "--store", "sqlite:///history.db")
-
-
 def test_check_config_and_print_config_hide_secrets(tmp_path: Path) -> None:
     secret = "geheim-7f3a"
     answer = run_cli("print-config", environment={"PROXY_API_KEY": secret})

@@ -36,6 +36,11 @@ enabled = false
 include-path-regex = "^/api/metrics/record/"
 checks.positive_data_acceptance.expected-statuses = ["202", "400"]
 
+# Dates have rules that a pattern cannot say: which days there are, and that a period ends after it starts.
+[[operations]]
+include-path-regex = "^/(metrics|completion_requests)$"
+checks.positive_data_acceptance.expected-statuses = ["200", "400"]
+
 # The WebSocket's path, asked without a handshake.
 [[operations]]
 include-path = "/api/metrics/ws"
@@ -46,13 +51,15 @@ REPORT = ("--report", "json", "--report-json-path", "report.json")
 
 
 @asynccontextmanager
-async def ready_sidecar(**environment: str) -> AsyncIterator[Sidecar]:
-    """A sidecar before a llama-server that is well."""
+async def ready_sidecar(folder: Path, **environment: str) -> AsyncIterator[Sidecar]:
+    """A sidecar before a llama-server that is well, with a store in the folder."""
     async with FakeServer(by_path({"/health": json_reply({"status": "ok"})})) as upstream:
-        sidecar = Sidecar("--upstream", upstream.url, environment=environment)
+        store = f"sqlite:///{folder}/history.db"
+        sidecar = Sidecar("--upstream", upstream.url, "--store", store, environment=environment)
         await asyncio.to_thread(sidecar.__enter__)
         try:
-            await asyncio.to_thread(sidecar.wait_until, lambda: get(sidecar, "/-/ready").status_code == 200)
+            for path in ("/-/ready", "/completion_requests"):
+                await asyncio.to_thread(sidecar.wait_until, lambda path=path: get(sidecar, path).status_code == 200)
             yield sidecar
         finally:
             sidecar.__exit__()
@@ -85,15 +92,15 @@ async def check(sidecar: Sidecar, folder: Path, *options: str, examples: int) ->
 
 
 async def test_every_operation(tmp_path: Path) -> None:
-    async with ready_sidecar() as sidecar:
+    async with ready_sidecar(tmp_path) as sidecar:
         await check(sidecar, tmp_path, examples=10)
 
 
 async def test_every_operation_behind_keys(tmp_path: Path) -> None:
-    async with ready_sidecar(PROXY_API_KEY=KEY) as sidecar:
+    async with ready_sidecar(tmp_path, PROXY_API_KEY=KEY) as sidecar:
         await check(sidecar, tmp_path, "--header", f"x-api-key: {KEY}", examples=3)
 
 
 async def test_every_operation_when_nothing_is_recorded(tmp_path: Path) -> None:
-    async with ready_sidecar(LOG_REQUEST_METRICS="false") as sidecar:
+    async with ready_sidecar(tmp_path, LOG_REQUEST_METRICS="false") as sidecar:
         await check(sidecar, tmp_path, examples=3)

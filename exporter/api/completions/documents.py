@@ -8,17 +8,17 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from exporter.api.documents import Amount, Count, Time, document
+from exporter.api.documents import Amount, Count, Percent, Time, document
 
 Moment = Annotated[
     str,
     Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
-        json_schema_extra={"format": "date-time"},
-        examples=["2026-11-20T08:32:30.123456Z"],
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$",
+        examples=["2026-11-20T08:32:30.123456"],
     ),
 ]
-"""What `exporter.api.dates.write_date` makes."""
+"""What `exporter.api.dates.write_date` makes: without a zone, as the original's, whose front end adds the browser's
+offset to what has one."""
 ErrorType = Literal[
     "rate_limit",
     "invalid_request",
@@ -165,6 +165,13 @@ class Metrics(TypedDict):
     """Requests by model: the 1,000 with the most."""
     origin_distribution: dict[str, Count]
     """Requests by origin: the 1,000 with the most."""
+    success_rate: Percent
+    """Of all requests; what the oldest front ends read, as is the next one."""
+    streaming_percentage: Percent
+    avg_prompt_tokens: Amount | None
+    """Over requests with a report; what one version of the front end reads, as are the next two."""
+    avg_completion_tokens: Amount | None
+    avg_total_tokens: Amount | None
     timestamp: Time
 
 
@@ -193,7 +200,7 @@ class CompletionRequest(TypedDict):
     """One finished request; null: not known."""
 
     timestamp: Moment
-    """When it finished (UTC)."""
+    """When it finished: UTC, without a zone."""
     time_to_first_token_ms: Count | None
     """From its start; the whole duration where the answer was complete and not streamed."""
     time_to_last_token_ms: Count | None

@@ -51,11 +51,16 @@ METRICS: Metrics = {
     },
     "model_distribution": {"tiny-q4": 150},
     "origin_distribution": {"http://chat.lan": 120},
+    "success_rate": 96.67,
+    "streaming_percentage": 53.33,
+    "avg_prompt_tokens": 100.0,
+    "avg_completion_tokens": 50.0,
+    "avg_total_tokens": 150.0,
     "timestamp": "2026-11-20T08:32:30.000Z",
 }
 ROWS: list[CompletionRequest] = [
     {
-        "timestamp": "2026-11-20T08:32:28.123456Z",
+        "timestamp": "2026-11-20T08:32:28.123456",
         "time_to_first_token_ms": 150,
         "time_to_last_token_ms": 2500,
         "is_streaming": True,

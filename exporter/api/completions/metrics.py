@@ -55,6 +55,11 @@ def metrics(figures: Figures, wall: float) -> Metrics:
         "requests": requests(groups),
         "model_distribution": dict(figures.models),
         "origin_distribution": dict(figures.origins),
+        "success_rate": share(successful.requests, whole.requests),
+        "streaming_percentage": share(streamed.requests, whole.requests),
+        "avg_prompt_tokens": mean(whole.input_tokens, whole.token_requests),
+        "avg_completion_tokens": mean(whole.output_tokens, whole.token_requests),
+        "avg_total_tokens": mean(whole.input_tokens + whole.output_tokens, whole.token_requests),
         "timestamp": utc(wall),
     }
 
@@ -159,6 +164,11 @@ def ranked(counts: Counter[Name]) -> list[tuple[Name, int]]:
 def mean(total: int, count: int, scale: int = 1) -> float | None:
     """`total` / `scale` / `count`, divided once and rounded once; None without data."""
     return round(total / (count * scale), DIGITS) if count else None
+
+
+def share(part: int, whole: int) -> float:
+    """Percent; 0 of nothing."""
+    return round(100 * part / whole, DIGITS) if whole else 0.0
 
 
 def mean_ms(total_us: int, count: int) -> float | None:

@@ -84,7 +84,7 @@ def _instance(query: Mapping[str, str]) -> str | None:
 
 def _limit(query: Mapping[str, str]) -> int | None:
     text = query.get("limit")
-    if text is None:
+    if not text:
         return None
     if not WHOLE_NUMBER.fullmatch(text) or int(text) > MOST_ROWS:
         raise BadQueryError(f"limit: not a whole number from 1 to {MOST_ROWS}; write 100")

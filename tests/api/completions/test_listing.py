@@ -173,11 +173,13 @@ async def test_a_client_that_leaves_while_it_is_waited_for() -> None:
     async with served(past, send_buffer=16_384) as running:
         client = await running.connect(receive_buffer=16_384)
         await client.send(ask("GET", PATH))
-        await until(lambda: len(past.asked) == 2)
+        await until(lambda: len(past.asked) >= 2)
         client.abort()
         await running.until_open(0)
+        asked = len(past.asked)
         await ask_around(running)
-    assert len(past.asked) == 2
+    assert asked < 10, "what the kernel holds, not the whole list"
+    assert len(past.asked) == asked
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])

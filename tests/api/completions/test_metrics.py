@@ -68,6 +68,11 @@ def test_nothing() -> None:
         },
         "model_distribution": {},
         "origin_distribution": {},
+        "success_rate": 0.0,
+        "streaming_percentage": 0.0,
+        "avg_prompt_tokens": None,
+        "avg_completion_tokens": None,
+        "avg_total_tokens": None,
         "timestamp": "2026-11-20T08:32:30.000Z",
     }
 

@@ -80,6 +80,7 @@ def upgrade() -> None:
         sa.Column("wanted_tier", sa.Text(), nullable=True),
         sa.Column("fallback", sa.Boolean(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("requests_finished", "requests", ["finished_us", "id"], unique=False)
     op.create_table(
