@@ -13,6 +13,7 @@ from exporter.api.room import Room
 from exporter.app import make_rooms
 from exporter.config import ENV_FOREIGN, variable
 from exporter.settings import Settings, UpstreamSettings
+from exporter.store.reference import render_tables
 from exporter.telemetry.reference import render_reference
 
 HERE = Path(__file__).parent
@@ -44,8 +45,8 @@ proxy_api_keys = ["a-long-random-string"]
 """
 
 
-ROUTES_BEGIN = "<!-- routes -->\n"
-ROUTES_END = "<!-- end of routes -->"
+ROUTES = "routes"
+TABLES = "tables"
 
 
 def pages() -> dict[Path, str]:
@@ -54,14 +55,21 @@ def pages() -> dict[Path, str]:
         HERE / "api.md": api_page((HERE / "api.md").read_text(encoding="utf-8")),
         HERE / "configuration.md": configuration_page(),
         HERE / "metrics.md": render_reference(),
+        HERE / "store.md": fill((HERE / "store.md").read_text(encoding="utf-8"), TABLES, render_tables()),
     }
 
 
 def api_page(written: str) -> str:
-    """The page with the table of all routes as it is now, between two comments."""
-    head, _, rest = written.partition(ROUTES_BEGIN)
-    _, end, tail = rest.partition(ROUTES_END)
-    return f"{head}{ROUTES_BEGIN}{routes_table(make_rooms(Settings()))}{end}{tail}"
+    """The page with the table of all routes as it is now."""
+    return fill(written, ROUTES, routes_table(make_rooms(Settings())))
+
+
+def fill(written: str, name: str, content: str) -> str:
+    """A page with what belongs between its two comments."""
+    begin = f"<!-- {name} -->\n"
+    head, _, rest = written.partition(begin)
+    _, end, tail = rest.partition(f"<!-- end of {name} -->")
+    return f"{head}{begin}{content}{end}{tail}"
 
 
 def routes_table(rooms: Sequence[Room]) -> str:

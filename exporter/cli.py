@@ -7,7 +7,6 @@ Exit codes: 0 after a clean end, 2 after a mistake that the operator can put rig
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -70,8 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StartupError as exc:
         print(f"llama-exporter: {exc}", file=sys.stderr)
         return USAGE_ERROR
-    except BrokenPipeError:
-        _give_up_output()
+    except BrokenPipeError:  # `| head` has seen enough
         return NOBODY_READS
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -228,9 +226,3 @@ def _store_export(arguments: argparse.Namespace) -> int:
     wanted = Export(arguments.format, arguments.output, *period, arguments.instance, samples=arguments.samples)
     export_rows(options.load(arguments).store, wanted)
     return 0
-
-
-def _give_up_output() -> None:
-    """Whoever read it has seen enough (`| head`): what is left must not be tried again when the interpreter ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter import config
-from exporter.api.dates import read_date
+from exporter.dates import read_date
 from exporter.settings import Settings
 
 

@@ -6,6 +6,7 @@ interpreter waits for the threads of those when it ends, and a call that never r
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable
@@ -40,6 +41,14 @@ class Worker:
             self._jobs.put(None)
             self._jobs = queue.SimpleQueue()
             self._thread = None
+
+
+def outcome(job: Future[T]) -> asyncio.Future[T]:
+    """What a job will have led to, to be awaited. Who waits may be cancelled: the job goes on, and, should it fail,
+    nobody is told that nobody has heard of it."""
+    answer = asyncio.wrap_future(job)
+    answer.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+    return asyncio.shield(answer)
 
 
 def _work(jobs: Jobs) -> None:

@@ -13,9 +13,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,12 +46,13 @@ ENDINGS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 class PostgreSQL:
     """`with PostgreSQL(port) as server: server.create()`. Names sort there as in a dictionary, not by code points."""
 
-    def __init__(self, port: int) -> None:
-        """Skips the test where the programs are missing."""
-        pytest.importorskip("psycopg")
+    def __init__(self, port: int, settings: Mapping[str, str] = SETTINGS) -> None:
+        """Skips the test where the programs, or the driver, are missing."""
+        self._driver = pytest.importorskip("psycopg", reason="needs psycopg: pip install 'llama-exporter[postgresql]'")
         self.port = port
         self.initdb = Path(program("initdb", _folders())).resolve()
         self.process: subprocess.Popen[bytes] | None = None
+        self._settings = settings
         self._numbers = itertools.count(1)
         self._owner = _owner()
 
@@ -68,11 +71,12 @@ class PostgreSQL:
         shutil.rmtree(self.folder)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers. Only the main thread may: it ends with the thread that started it."""
         assert self.process is None
-        options = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.folder)}
+        assert threading.current_thread() is threading.main_thread()
+        options = {**self._settings, "port": str(self.port), "unix_socket_directories": str(self.folder)}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        # It ends with the tests, also when they are killed.
+        # So it ends with the tests, also when they are killed.
         command = ["setpriv", "--pdeathsig=INT", str(self.initdb.with_name("postgres")), "-D", str(self._data)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -92,20 +96,32 @@ class PostgreSQL:
         self.stop()
         self.start()
 
+    @cached_property
+    def migrated(self) -> str:
+        """A database with the newest tables, to be copied."""
+        url = self.create()
+        database = Database(url)
+        migration.migrate(database)
+        database.close()
+        return url.rpartition("/")[2]
+
     def create(self, template: str = "template1") -> str:
         """The URL of a new database, a copy of `template`."""
         name = f"test_{next(self._numbers)}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
+    def drop(self, url: str) -> None:
+        """Away with a database: each takes 8 MB."""
+        if self.process is not None:
+            self.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
+
     def url(self, database: str) -> str:
         return f"postgresql://tester:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """The rows that a statement gives, over a connection of its own."""
-        import psycopg
-
-        with closing(psycopg.connect(self.url(database), autocommit=True)) as connection:
+        with closing(self._driver.connect(self.url(database), autocommit=True)) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -126,13 +142,11 @@ class PostgreSQL:
         assert done.returncode == 0, done.stderr
 
     def _wait(self) -> None:
-        import psycopg
-
         deadline = time.monotonic() + LIMIT_SECONDS
         while True:
             try:
                 self.execute("SELECT 1")
-            except psycopg.OperationalError:
+            except self._driver.OperationalError:
                 assert self.process is not None
                 assert self.process.poll() is None, (self.folder / "log").read_text()
                 assert time.monotonic() < deadline, "PostgreSQL does not answer"
@@ -162,19 +176,36 @@ def postgresql(find_port: Callable[[], int]) -> Iterator[PostgreSQL]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the newest tables, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "history.db"
+    database = Database(f"sqlite:///{path}")
+    migration.migrate(database)
+    database.close()
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database in which there is nothing yet: one test for each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'history.db'}"
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.create()
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database in which there is nothing yet, or, for a test that wants `database`, of that one: one test
+    for each kind."""
+    migrated = "database" in request.fixturenames
+    if request.param == "postgresql":
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        url = server.create(server.migrated) if migrated else server.create()
+        yield url
+        server.drop(url)
+        return
+    file = tmp_path / "history.db"
+    if migrated:
+        shutil.copy(request.getfixturevalue("migrated_file"), file)
+    yield f"sqlite:///{file}"
 
 
 @pytest.fixture
 def database(store_url: str) -> Iterator[Database]:
     """One with the newest tables: one test for each kind."""
     database = Database(store_url)
-    migration.migrate(database)
     yield database
     database.close()

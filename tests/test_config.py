@@ -12,6 +12,7 @@ import pytest
 from exporter import config
 from exporter.errors import ConfigError
 from exporter.settings import Settings
+from exporter.settings.store import EXAMPLES, read_duration, sqlite_path
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +107,41 @@ def test_names_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
             '[[upstreams]]\nurl = "http://a/v1/"',
             "upstreams[1].url: leave out /v1: clients' paths are put behind this URL as they come",
         ),
-        ('[store]\nurl = "sqlite:///x"', "store.url: this version keeps no history; `none` is the only value"),
+        (
+            '[store]\nurl = "mysql://u:geheim@h/d"',
+            "store.url: it must look like sqlite:////var/lib/llama-exporter/history.db, "
+            "postgresql://user@host/database, or none",
+        ),
+        ('[store]\nurl = "/var/h.db"', f"store.url: it must look like {EXAMPLES}"),
+        ('[store]\nurl = "sqlite:////var/"', "store.url: sqlite: it must name a file, and nothing else"),
+        ('[store]\nurl = "sqlite:///:memory:"', "store.url: sqlite: it must name a file, and nothing else"),
+        ('[store]\nurl = "sqlite:////h.db?mode=ro"', "store.url: sqlite: it must name a file, and nothing else"),
+        (
+            '[store]\nurl = "sqlite://h.db"',
+            "store.url: sqlite: three slashes for a path from here, four for one from the root: sqlite:////var/h.db",
+        ),
+        (
+            '[store]\nurl = "postgresql://u:geheim@h"',
+            "store.url: postgresql: it must look like postgresql://user:password@host:5432/database",
+        ),
+        (
+            '[store]\nurl = "postgresql://u:geheim@h:0/d"',
+            "store.url: postgresql: it must look like postgresql://user:password@host:5432/database",
+        ),
+        (
+            '[store]\nurl = "postgresql://u:a@geheim@h/d"',
+            "store.url: postgresql: in a password, @ is %40, : is %3A, / is %2F",
+        ),
+        ("[store]\nkeep = 30", "store.keep: must be a text"),
+        ('[store]\nkeep = "30"', "store.keep: '30' is not a duration; write 12h, 30d, 1y, or `forever`"),
+        ('[store]\nkeep = "1d 2h"', "store.keep: '1d 2h' is not a duration; write 12h, 30d, 1y, or `forever`"),
+        ('[store]\nkeep = "-1d"', "store.keep: '-1d' is not a duration; write 12h, 30d, 1y, or `forever`"),
+        ('[store]\nkeep = "59m"', 'store.keep: less than an hour is no history; `store.url = "none"` keeps nothing'),
+        ('[store]\ninstance = ""', "store.instance: String should have at least 1 character"),
+        ('[store]\ninstance = "a\\nb"', "store.instance: only printable characters are allowed"),
+        ("[store]\nqueue_records = 5", "store.queue_records: Input should be greater than or equal to 100"),
+        ('[store]\nkep = "1d"', "unknown setting store.kep; did you mean keep?"),
+        ('[completions]\nlisten = "9465"', "completions.listen: '9465' is not HOST:PORT"),
         ('[proxy]\nlisten = "8001"', "proxy.listen: '8001' is not HOST:PORT"),
         ('[proxy]\nlisten = "::1:8001"', "proxy.listen: '::1:8001': write an IPv6 address in brackets, [::1]:8001"),
         (
@@ -259,7 +294,9 @@ def test_what_kubernetes_puts_into_the_environment_is_not_meant_for_us(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"LLAMA_EXPORTER_{name}", "tcp://10.0.0.7:8001")
-    assert config.load().model_dump() == Settings().model_dump()
+    found, expected = config.load().model_dump(), Settings().model_dump()
+    assert found["store"].pop("url") != expected["store"].pop("url")  # it depends on who the user is
+    assert found == expected
 
 
 def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,3 +379,66 @@ def test_proxy_api_key_is_one_key_whatever_is_in_it(monkeypatch: pytest.MonkeyPa
 def test_the_name_of_a_client_is_not_its_secret(name: str) -> None:
     with pytest.raises(ConfigError, match="carries a secret"):
         config.load(overrides={"proxy": {"client_name_header": name}})
+
+
+def test_history_is_kept_in_the_users_state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    usual = tmp_path / ".local" / "state"
+    for state, folder in ((str(tmp_path / "100% ä"), tmp_path / "100% ä"), ("", usual), ("relative", usual)):
+        monkeypatch.setenv("XDG_STATE_HOME", state)
+        assert sqlite_path(config.load().store.place or "") == str(folder / "llama-exporter" / "history.db")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert sqlite_path(config.load().store.place or "") == str(usual / "llama-exporter" / "history.db")
+
+
+def test_a_user_without_a_home_has_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(_: type[Path]) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(nowhere))
+    assert config.load().store.place is None
+
+
+def test_every_source_wins_over_the_usual_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path, '[store]\nurl = "sqlite:////of/file.db"\nkeep = "forever"\n')
+    assert config.load(file=file).store.place == "sqlite:////of/file.db"
+    assert config.load(file=file).store.keep_seconds is None
+    monkeypatch.setenv("LLAMA_EXPORTER_STORE__URL", "postgresql://h/of_environment")
+    assert config.load(file=file).store.place == "postgresql://h/of_environment"
+    for none in ("none", "NONE", " None "):
+        assert config.load(file=file, overrides={"store": {"url": none}}).store.place is None
+    assert Settings().store.place is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("60m", 3600), ("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600), ("1y", 31_536_000), ("1d12h", 129_600)],
+)
+def test_how_long_history_is_kept(text: str, seconds: int) -> None:
+    assert read_duration(text) == seconds
+    assert config.load(overrides={"store": {"keep": text}}).store.keep_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:////var/h.db", "/var/h.db"),
+        ("sqlite:///h.db", "h.db"),
+        ("SQLite:////var/a%20b%25.db", "/var/a b%.db"),
+        ("postgresql://h/d", None),
+    ],
+)
+def test_files_of_history(url: str, path: str | None) -> None:
+    assert sqlite_path(url) == path
+    assert config.load(overrides={"store": {"url": url}}).store.place == url
+
+
+def test_the_listener_of_history_has_a_port_of_its_own() -> None:
+    assert config.load().completions.listen is None
+    assert config.load(overrides={"completions": {"listen": ":0"}}).completions.listen == ":0"
+    for other in ("127.0.0.1:8001", "[::1]:9464"):
+        message = refused(overrides={"completions": {"listen": other}})
+        assert message == "completions.listen: it needs a port of its own"
+    message = refused(overrides={"completions": {"listen": ":9465"}, "upstreams": ["http://127.0.0.1:9465"]})
+    assert message == "upstreams[1].url: this is the sidecar's own listener, not a llama-server"

@@ -1,5 +1,5 @@
-"""Sums by provider and model, streamed and not: since the start, and, where there is a store, since it was begun. Fed by
-`feed`, read by the rooms."""
+"""Sums by provider and model, streamed and not: since the start, and, where there is a store, since it was begun. Fed
+by `feed`, read by the rooms."""
 
 from __future__ import annotations
 

@@ -56,10 +56,14 @@ def _check_server(url: str) -> None:
     try:
         parts = urlsplit(url)
         named = parts.path.strip("/") and parts.port != 0
+        # What is left of a password in another place would be shown.
+        escaped = parts.netloc.count("@") <= 1 and "@" not in parts.path
     except ValueError:
-        named = ""
+        named, escaped = "", True
     if not named:
         raise ValueError("postgresql: it must look like postgresql://user:password@host:5432/database")
+    if not escaped:
+        raise ValueError("postgresql: in a password, @ is %40, : is %3A, / is %2F")
 
 
 class StoreSettings(Section):
@@ -80,8 +84,8 @@ class StoreSettings(Section):
     )
     keep: str = Field(
         default="30d",
-        description="How long requests are kept: `12h`, `30d`, `1y`, `forever`; samples, too, those older than a day as "
-        "means of a minute. Running totals go on.",
+        description="How long requests are kept: `12h`, `30d`, `1y`, `forever`; samples, too, those older than a day "
+        "as means of a minute. Running totals go on.",
     )
     queue_records: int = Field(
         default=20_000,

@@ -6,7 +6,8 @@ neither miss one nor count one twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Dialect, Select, Table, bindparam, func, insert, select
@@ -27,6 +28,7 @@ ROWS_AT_A_TIME = 500
 REFUSALS = (DataError, IntegrityError, ValueError, OverflowError)
 """What a value that a database cannot hold is answered with, by it or by its library."""
 Row = dict[str, Any]
+MakeRow = Callable[[], Row]
 
 
 class Writing(NamedTuple):
@@ -73,39 +75,54 @@ def _write(
     finished: Sequence[Finished],
     samples: Sequence[Sample],
     *,
-    insert_rows: Callable[[Connection, Prepared, Sequence[Row]], list[str]],
+    insert_rows: Callable[[Connection, Prepared, Iterable[MakeRow]], list[str]],
     again: bool,
 ) -> Written:
     with database.write() as connection:
         prepared = _prepare(connection)
+        if not database.is_sqlite:
+            # A try that nobody heard the end of can still be at work: what it does is seen below, or undone.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({writing.run})")
         if again:
             newest = prepared.newest.run(connection, run=writing.run, after=after).scalar()
-            if newest is not None:
-                return Written(newest, [])
+            if newest is not None or _has_sample(connection, prepared, writing, samples):
+                return Written(newest or after, [])
         refused = []
         for first in range(0, len(finished), ROWS_AT_A_TIME):
             some = finished[first : first + ROWS_AT_A_TIME]
-            refused += insert_rows(connection, prepared.request, [request_row(each, *writing) for each in some])
+            refused += insert_rows(
+                connection, prepared.request, (partial(request_row, each, *writing) for each in some)
+            )
         if finished:
             for add in prepared.sums:
                 add.run(connection, run=writing.run, after=after)
-        rows = [sample_row(sample, writing.instance) for sample in samples]
+        rows = (partial(sample_row, sample, writing.instance) for sample in samples)
         refused += insert_rows(connection, prepared.sample, rows)
         newest = prepared.newest.run(connection, run=writing.run, after=after).scalar()
         return Written(newest or after, refused)
 
 
-def _insert(connection: Connection, statement: Prepared, rows: Sequence[Row]) -> list[str]:
+def _has_sample(connection: Connection, prepared: _Statements, writing: Writing, samples: Sequence[Sample]) -> bool:
+    """Whether the batch has been written, as far as its samples show it."""
+    if not samples:
+        return False
+    found = prepared.same_sample.run(connection, instance=writing.instance, taken_us=samples[0].taken_us)
+    return found.scalar() is not None
+
+
+def _insert(connection: Connection, statement: Prepared, makes: Iterable[MakeRow]) -> list[str]:
+    rows = [make() for make in makes]
     if rows:
         statement.run_for_each(connection, rows)
     return []
 
 
-def _insert_one_by_one(connection: Connection, statement: Prepared, rows: Sequence[Row]) -> list[str]:
+def _insert_one_by_one(connection: Connection, statement: Prepared, makes: Iterable[MakeRow]) -> list[str]:
     """Leave out what the database does not take; returned is why."""
     refused = []
-    for row in rows:
+    for make in makes:
         try:
+            row = make()
             with connection.begin_nested():
                 statement.run(connection, **row)
         except REFUSALS as error:
@@ -122,6 +139,8 @@ class _Statements(NamedTuple):
     """Add the requests of `run` beyond `after` to roll-ups and totals."""
     newest: Prepared
     """The highest number of these rows; None without any."""
+    same_sample: Prepared
+    """The number of a sample that `instance` took at `taken_us`; None without any."""
 
 
 _STATEMENTS: dict[str, _Statements] = {}
@@ -132,6 +151,7 @@ def _prepare(connection: Connection) -> _Statements:
     found = _STATEMENTS.get(dialect.name)
     if found is None:
         written = REQUESTS.c.id > bindparam("after"), REQUESTS.c.run == bindparam("run")
+        same = SAMPLES.c.instance == bindparam("instance"), SAMPLES.c.taken_us == bindparam("taken_us")
         sums = [_adding(dialect, ROLLUPS, rolled_up(step, *written), list(ADDENDS)) for step in STEPS]
         sums.append(_adding(dialect, TOTALS, totalled(*written), list(TOTAL_ADDENDS), latest="last_started_us"))
         found = _STATEMENTS[dialect.name] = _Statements(
@@ -139,6 +159,7 @@ def _prepare(connection: Connection) -> _Statements:
             sample=_inserting(dialect, SAMPLES),
             sums=tuple(Prepared.of(each, dialect) for each in sums),
             newest=Prepared.of(select(func.max(REQUESTS.c.id)).where(*written), dialect),
+            same_sample=Prepared.of(select(func.max(SAMPLES.c.id)).where(*same), dialect),
         )
     return found
 

@@ -5,6 +5,8 @@ Whatever the operator can put right is a StartupError: one line, without secrets
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -121,13 +123,22 @@ def _database(settings: StoreSettings, *, must_exist: bool = False) -> Iterator[
     if settings.place is None:
         raise StartupError("there is no store: store.url is `none`; name one with --store")
     database = Database(settings.place)
-    if must_exist and database.file is not None and not Path(database.file).is_file():
-        raise StartupError(f"{database.file}: there is no such file")
+    if must_exist and database.file is not None:
+        _check_file(database.file)  # SQLite would make an empty one
     with closing(database):
         try:
             yield database
         except StoreError as error:
             raise StartupError(f"{database}: {error}") from None
+
+
+def _check_file(file: str) -> None:
+    try:
+        is_file = stat.S_ISREG(os.stat(file).st_mode)
+    except OSError as error:
+        raise StartupError(f"{file}: {(error.strerror or str(error)).lower()}") from None
+    if not is_file:
+        raise StartupError(f"{file}: is not a file")
 
 
 def _bar(total: int | None, unit: str, *, shown: bool = True) -> tqdm[NoReturn]:

@@ -26,7 +26,13 @@ BUSY_SECONDS = 2
 CONNECT_SECONDS = 5
 STATEMENT_MILLISECONDS = 30_000
 WAL_LIMIT_BYTES = 64 << 20
-POSTGRESQL_OPTIONS = f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout=10000 -c timezone=UTC"
+IDLE_MILLISECONDS = 60_000
+"""The server ends a transaction of ours in which nothing is said for so long: our machine has gone without a word, and
+the locks would be in the way of its next run."""
+POSTGRESQL_OPTIONS = (
+    f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout=10000 -c timezone=UTC "
+    f"-c idle_in_transaction_session_timeout={IDLE_MILLISECONDS}"
+)
 SERVER = "postgresql://user:password@host:5432/database"
 DEAD_PEER = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """A server that has gone without a word is given up after so many seconds (milliseconds, the last one)."""

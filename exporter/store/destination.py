@@ -33,8 +33,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 def _standard_output() -> Iterator[BinaryIO]:
     if sys.stdout is None:
         raise StartupError("standard output: it is closed")
-    yield sys.stdout.buffer
-    sys.stdout.buffer.flush()
+    # A buffer of our own: that of the interpreter is none with PYTHONUNBUFFERED, and writes a part of what it is given.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as file:
+        yield file
 
 
 @contextlib.contextmanager

@@ -10,11 +10,11 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Boolean, Column, Float, Select, Table, Text, func, select, tuple_
 
+from exporter.dates import write_time
 from exporter.store.check import be_patient
 from exporter.store.database import Database
 from exporter.store.reader import kept_since
@@ -22,7 +22,6 @@ from exporter.store.schema import REQUESTS
 
 FORMATS = ("jsonl", "csv")
 PAGE_ROWS = 1000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """What a text may begin with that a spreadsheet takes for a formula; the last four are the full-width forms."""
 Convert = Callable[[Any], Any]
@@ -80,12 +79,6 @@ def writer(form: str, selection: Selection) -> tuple[str, Callable[[Sequence[Seq
         return _csv([selection.columns]), lambda rows: _csv([_convert(row, conversions) for row in rows])
     finite = [_finite if isinstance(type_, Float) else _same for type_ in types]
     return "", lambda rows: "".join(_json_line(selection.columns, _convert(row, finite)) for row in rows)
-
-
-def write_time(moment_us: int) -> str:
-    """`2026-11-20T08:32:30.123456Z`."""
-    moment = EPOCH + timedelta(microseconds=moment_us)
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _page(database: Database, selection: Selection, last: tuple[int, int] | None) -> Sequence[Any]:

@@ -46,6 +46,10 @@ def check(found: str | None) -> None:
 def migrate(database: Database, on_step: OnStep = lambda _: None) -> bool:
     """Make or update the tables; whether there was anything to do. Raises StoreError, and has changed nothing then."""
     database.prepare()
+    if version(database) == NEWEST:
+        return False
+    import alembic.command  # noqa: F401, PLC0415 - not while others wait for the lock, SQLite's 2 s at most
+
     with database.write() as connection:
         if not database.is_sqlite:
             connection.execute(text("SET LOCAL statement_timeout = 0"))

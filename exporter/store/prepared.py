@@ -29,7 +29,7 @@ class Prepared(NamedTuple):
         known = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         return cls(str(compiled), tuple(compiled.positiontup or ()), known)
 
-    def run(self, connection: Connection, **values: Any) -> CursorResult[Any]:
+    def run(self, connection: Connection, **values: Any) -> CursorResult[*tuple[Any, ...]]:
         """Run it with the rest of its parameters."""
         known = {**self.values, **values}
         return connection.exec_driver_sql(self.sql, tuple(known[name] for name in self.names))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Select, Subquery, collate, func, select, tuple_
+from sqlalchemy.sql.elements import ClauseElement
 
 from exporter.errors import StoreError
 from exporter.store.database import READERS, Database
@@ -158,7 +159,7 @@ def _prepare(dialect: Dialect, *, of_instance: bool) -> _Questions:
     return found
 
 
-def _most_requests(part: Subquery, key: str, dialect: Dialect) -> Select[Any]:
+def _most_requests(part: Subquery, key: str, dialect: Dialect) -> ClauseElement:
     requests = func.sum(part.c.requests)
     name: ColumnElement[str] = part.c[key]
     # Everywhere the same order: of code points, whatever the language of the database.

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from exporter.dates import write_time
 from exporter.store.check import Difference, TotalsKey
-from exporter.store.export import write_time
 from exporter.store.spans import DAY, HOUR, MINUTE
 from exporter.store.sums import KEYS
 

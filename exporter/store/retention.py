@@ -14,14 +14,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, cast, delete, func, insert, literal, select, update
+from sqlalchemy import BigInteger, Connection, cast, delete, func, insert, literal, literal_column, select, update
 from sqlalchemy.dialects import postgresql
 
 from exporter.errors import StoreError
 from exporter.store.database import Database
 from exporter.store.schema import METADATA, REQUESTS, RETENTION, ROLLUPS, SAMPLES
 from exporter.store.spans import DAY, HOUR, MINUTE, STEPS
-from exporter.worker import Worker
+from exporter.worker import Worker, outcome
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class Retention:
             await asyncio.sleep(PAUSE_SECONDS if more else 0)
 
     async def _do(self, portion: Callable[[Connection], T]) -> T:
-        return await asyncio.shield(asyncio.wrap_future(self._worker.submit(lambda: self._work(portion))))
+        return await outcome(self._worker.submit(lambda: self._work(portion)))
 
     def _work(self, portion: Callable[[Connection], T]) -> T:
         with self._database.write() as connection:
@@ -155,7 +155,8 @@ def thin_samples(connection: Connection, limit_us: int) -> bool:
 
 def _replace_by_means(connection: Connection, start_us: int, end_us: int) -> None:
     within = SAMPLES.c.step == 0, SAMPLES.c.taken_us >= start_us, SAMPLES.c.taken_us < end_us
-    minute = SAMPLES.c.taken_us - SAMPLES.c.taken_us % (MINUTE * SECOND_US)
+    # As it stands: PostgreSQL would take the same parameter in two places for two.
+    minute = SAMPLES.c.taken_us - SAMPLES.c.taken_us % literal_column(str(MINUTE * SECOND_US), BigInteger)
     columns: list[Any] = [SAMPLES.c.instance, minute, literal(MINUTE)]
     means = select(*columns, *(func.avg(SAMPLES.c[name]) for name in MEANS)).where(*within)
     means = means.group_by(SAMPLES.c.instance, minute)
@@ -164,9 +165,17 @@ def _replace_by_means(connection: Connection, start_us: int, end_us: int) -> Non
 
 
 def give_back(connection: Connection) -> bool:
-    """Give free pages of the file back to the file system; whether there may be more."""
-    connection.exec_driver_sql(f"PRAGMA incremental_vacuum({PORTION_PAGES})").all()
-    return bool(connection.exec_driver_sql("PRAGMA freelist_count").scalar())
+    """Give free pages of the file back to the file system; whether there may be more. A file that was made in another
+    way than by us, from a dump for example, gives nothing back."""
+    before = _free_pages(connection)
+    driver: Any = connection.connection.driver_connection
+    # Each page is a row without columns, which SQLAlchemy does not fetch; but only what is fetched is done.
+    driver.execute(f"PRAGMA incremental_vacuum({PORTION_PAGES})").fetchall()
+    return 0 < _free_pages(connection) < before
+
+
+def _free_pages(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
 
 
 def measure(connection: Connection, database: Database) -> int | None:

@@ -5,14 +5,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from exporter.record import Outcome, RequestRecord
 from exporter.store.sample import Sample
+from exporter.store.spans import ALWAYS_US
 
 MICROSECONDS = 1_000_000
 AMOUNT_LIMIT = 10**12
 """Tokens and bytes beyond are cut: a server that says nonsense must not make sums of the database overflow."""
+COUNT_LIMIT = 10**9
+"""The same for what is counted in the thousands: PostgreSQL's INTEGER holds it."""
+SECONDS_LIMIT = 10**7
+"""Four months: what is said to have lasted longer has not been timed."""
+KEY_BYTES = 400
+"""Of a name that sums are kept by, in UTF-8. An index of PostgreSQL holds 2,700 bytes; six names stand in one, of which
+the settings limit two."""
 SPEED_LIMIT = 10**13
 """Ten million tokens a second."""
 
@@ -26,12 +35,16 @@ class Finished(NamedTuple):
 
 
 def finished_us(record: RequestRecord) -> int:
-    """UTC microseconds at which a request finished: a wall clock that was set meanwhile does not matter."""
-    return round((record.started_at + record.duration_seconds) * MICROSECONDS)
+    """UTC microseconds at which a request finished: a wall clock that was set meanwhile does not matter. Raises
+    ValueError when that cannot be."""
+    moment_us = round((record.started_at + record.duration_seconds) * MICROSECONDS)
+    if not 0 <= moment_us < ALWAYS_US:
+        raise ValueError("it finished at no time that there is")
+    return moment_us
 
 
 def request_row(finished: Finished, run: int, instance: str) -> dict[str, Any]:
-    """The row of `schema.REQUESTS`."""
+    """The row of `schema.REQUESTS`. Raises ValueError, or OverflowError, when it is not known when it finished."""
     record = finished.record
     decision = record.decision
     return {
@@ -39,27 +52,27 @@ def request_row(finished: Finished, run: int, instance: str) -> dict[str, Any]:
         "instance": instance,
         "request_id": record.request_id,
         "finished_us": finished_us(record),
-        "duration_us": _us(record.duration_seconds),
+        "duration_us": _duration_us(record),
         "outcome": record.outcome.value,
         "operation": _text(record.operation) or "",
         "stream": record.stream,
         "provider": _text(record.provider) or "",
         "upstream": _text(record.upstream),
         "tier": _text(record.tier) or "",
-        "model": _text(finished.model),
+        "model": _key(finished.model),
         "requested_model": _text(record.requested_model),
         "served_model": _text(record.served_model),
         "response_model": _text(record.response_model),
-        "origin": _text(record.origin),
-        "status_code": record.status_code,
-        "error_type": _text(record.error_type),
-        "finish_reason": _text(record.finish_reasons[0]) if record.finish_reasons else None,
-        "message_count": record.message_count,
-        "tool_uses": record.tool_uses,
-        "tool_results": record.tool_results,
-        "tool_calls": record.tool_calls,
-        "request_bytes": record.request_bytes,
-        "response_bytes": record.response_bytes,
+        "origin": _key(record.origin),
+        "status_code": _count(record.status_code),
+        "error_type": _key(record.error_type),
+        "finish_reason": _key(record.finish_reasons[0]) if record.finish_reasons else None,
+        "message_count": _count(record.message_count),
+        "tool_uses": _count(record.tool_uses),
+        "tool_results": _count(record.tool_results),
+        "tool_calls": _count(record.tool_calls),
+        "request_bytes": _amount(record.request_bytes),
+        "response_bytes": _amount(record.response_bytes),
         "input_tokens": _amount(record.input_tokens),
         "cached_tokens": _amount(record.cached_tokens),
         "output_tokens": _amount(record.output_tokens),
@@ -74,11 +87,11 @@ def request_row(finished: Finished, run: int, instance: str) -> dict[str, Any]:
         "queue_us": _us(record.queue_seconds),
         "prompt_us": _us(record.prompt_seconds),
         "generation_us": _us(record.generation_seconds),
-        "prompt_tokens_per_second": record.prompt_tokens_per_second,
-        "output_tokens_per_second": record.output_tokens_per_second,
+        "prompt_tokens_per_second": _finite(record.prompt_tokens_per_second),
+        "output_tokens_per_second": _finite(record.output_tokens_per_second),
         "speed": _speed(record),
         "complexity": decision and decision.complexity.value,
-        "score": decision and decision.score,
+        "score": decision and _finite(decision.score),
         "wanted_tier": decision and decision.wanted_tier,
         "fallback": decision and decision.fallback,
     }
@@ -86,15 +99,40 @@ def request_row(finished: Finished, run: int, instance: str) -> dict[str, Any]:
 
 def sample_row(sample: Sample, instance: str) -> dict[str, Any]:
     """The row of `schema.SAMPLES`."""
-    return {"instance": instance, "step": 0, **sample._asdict()}
+    figures = {name: _finite(value) for name, value in sample._asdict().items()}
+    return {"instance": instance, "step": 0, **figures}
+
+
+def _duration_us(record: RequestRecord) -> int:
+    duration_us = _us(record.duration_seconds)
+    if duration_us is None:
+        raise ValueError("it is not known how long it took")
+    return duration_us
 
 
 def _us(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * MICROSECONDS)
+    return None if seconds is None or not 0 <= seconds <= SECONDS_LIMIT else round(seconds * MICROSECONDS)
+
+
+def _finite(value: float | None) -> float | None:
+    """Neither infinite nor NaN, which not every database knows, and JSON does not."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _amount(amount: int | None) -> int | None:
-    return None if amount is None else min(amount, AMOUNT_LIMIT)
+    return None if amount is None or amount < 0 else min(amount, AMOUNT_LIMIT)
+
+
+def _count(count: int | None) -> int | None:
+    return None if count is None else min(count, COUNT_LIMIT)
+
+
+def _key(name: str | None) -> str | None:
+    """A name that sums are kept by."""
+    text = _text(name)
+    if text is None or len(text) * 4 <= KEY_BYTES:
+        return text
+    return text.encode()[:KEY_BYTES].decode(errors="ignore")
 
 
 def _text(text: str | None) -> str | None:
@@ -107,10 +145,10 @@ def _text(text: str | None) -> str | None:
 def _speed(record: RequestRecord) -> int | None:
     """Output tokens per million seconds up to the last token: a whole number, so that means are exact."""
     seconds = record.last_token_seconds if record.stream else _whole(record)
-    time_us = _us(seconds)
-    if not time_us or not record.output_tokens:
+    time_us, tokens = _us(seconds), _amount(record.output_tokens)
+    if not time_us or not tokens:
         return None
-    return min(round(record.output_tokens * MICROSECONDS * MICROSECONDS / time_us), SPEED_LIMIT)
+    return min(round(tokens * MICROSECONDS * MICROSECONDS / time_us), SPEED_LIMIT)
 
 
 def _whole(record: RequestRecord) -> float | None:

@@ -26,7 +26,7 @@ from exporter.store.figures import StoredTotals, StoreStatus
 from exporter.store.opening import Opened, open_store
 from exporter.store.rows import Finished
 from exporter.store.sample import Sample
-from exporter.worker import Worker
+from exporter.worker import Worker, outcome
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,8 @@ class Writer:
         self._written = 0
         self._dropped = {QUEUE_FULL: 0, REFUSED: 0, SHUTDOWN: 0}
         self._told_dropped = 0
+        self._told_full = False
+        """Whether the log says that the queue is full; it is again only after half of it was written."""
         self._write_seconds = 0.0
 
     # The sink
@@ -97,7 +99,8 @@ class Writer:
     def _put(self, item: Finished | Sample) -> None:
         if len(self._queue) + len(self._batch) >= self._queue_limit:
             self._dropped[QUEUE_FULL] += 1
-            if self._dropped[QUEUE_FULL] - self._told_dropped == 1:
+            if not self._told_full:
+                self._told_full = True
                 log.warning("the store's queue is full; what finishes is dropped until it is back")
         else:
             self._queue.append(item)
@@ -144,9 +147,13 @@ class Writer:
 
     async def close(self, limit_seconds: float = 5.0) -> None:
         """Write what waits, for so long at most; what is left then is dropped, and counted. `run` must have ended."""
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(limit_seconds):
                 await self._finish()
+        except TimeoutError:
+            pass
+        except Exception:  # whatever it is, the end goes on, and tells of what is left
+            log.exception("the last batch cannot be written")
         left = len(self._queue) + len(self._batch)
         if left:
             self._dropped[SHUTDOWN] += left
@@ -155,13 +162,17 @@ class Writer:
         self._worker.close()
 
     async def _finish(self) -> None:
-        """The last batch may still be on its way."""
+        """The last batch may still be on its way, and a store that is to be closed so soon not yet open."""
+        if not self._opened and self._trouble is None and self._queue:
+            with contextlib.suppress(StoreError):
+                self._note_open(await asyncio.wrap_future(self._worker.submit(self._open)))
         if self._running is not None:
             with contextlib.suppress(StoreError):
                 self._note_written(await asyncio.wrap_future(self._running))
-        while self._opened and (self._batch or self._queue):
+        tries = 2  # it may have been the connection alone that has ended
+        while self._opened and tries and (self._batch or self._queue):
             if not await self._write_once():
-                return
+                tries -= 1
 
     async def _write_all(self) -> None:
         """Until little is left; again and again, with pauses, while the database is away."""
@@ -182,7 +193,7 @@ class Writer:
         self._running = self._worker.submit(lambda: self._work(items, again=again))
         try:
             # A stop does not stop it: `close` must know what became of it.
-            self._note_written(await asyncio.shield(asyncio.wrap_future(self._running)))
+            self._note_written(await outcome(self._running))
         except StoreError as error:
             self._running = None
             self._note_trouble(str(error))
@@ -219,6 +230,8 @@ class Writer:
         self._write_seconds += done.seconds
         self._after = done.written.after
         self._batch, self._again = [], False
+        if len(self._queue) < self._queue_limit / 2:
+            self._told_full = False
 
     # In the thread
 

@@ -23,10 +23,11 @@ from tests.bench.processes import StartError, raise_file_limit
 from tests.bench.rounds import Results, run_cases
 from tests.bench.routing import Comparison, measure_routing
 from tests.bench.scrape import SERIES_WANTED, GapResult, MemoryResult, measure_gap, measure_memory
+from tests.bench.store import StoreResult, empty_stores, measure_store
 from tests.bench.summary import Row, summarise
 from tests.bench.targets import OURS, PROXY_COMMAND, Target, relays_faithfully, start_nginx, start_ours, start_upstream
 
-EXTRAS = ("gap", "routing", "memory", "live")
+EXTRAS = ("gap", "routing", "store", "memory", "live")
 """What is no case, but can be chosen as one."""
 
 
@@ -40,6 +41,7 @@ class Report:
     memory: MemoryResult | None
     routing: list[Comparison]
     """Empty when it was not asked for."""
+    store: StoreResult | None
     live: LiveResult | None
     complaints: list[str]
     """What could not be measured, or was wrong."""
@@ -57,6 +59,8 @@ class Report:
             parts.append(table.render_gap(self.gap, SERIES_WANTED))
         if self.routing:
             parts.append(table.render_routing(self.routing))
+        if self.store is not None:
+            parts.append(table.render_store(self.store))
         if self.memory is not None:
             parts.append(table.render_memory(self.memory))
         if self.live is not None:
@@ -72,6 +76,7 @@ class Report:
             "rounds": {case: {name: asdict(one) for name, one in by.items()} for case, by in self.results.items()},
             "gap": None if self.gap is None else asdict(self.gap),
             "routing": [asdict(one) | {"difference": one.difference, "met": one.met} for one in self.routing],
+            "store": None if self.store is None else asdict(self.store),
             "memory": None if self.memory is None else asdict(self.memory),
             "live": None if self.live is None else asdict(self.live),
             "complaints": self.complaints,
@@ -134,8 +139,9 @@ def measure(
         with fresh() as one_that_has_done_nothing_yet:
             memory = measure_memory(one_that_has_done_nothing_yet, tell)
     routing = compare_upstreams(options, home, complaints)
+    store = compare_stores(options, home, complaints)
     live = observe_live(options, home, complaints)
-    return Report(rows, results, gap, memory, routing, live, complaints, (load_before, os.getloadavg()[0]))
+    return Report(rows, results, gap, memory, routing, store, live, complaints, (load_before, os.getloadavg()[0]))
 
 
 def compare_upstreams(options: argparse.Namespace, home: Path, complaints: list[str]) -> list[Comparison]:
@@ -148,6 +154,20 @@ def compare_upstreams(options: argparse.Namespace, home: Path, complaints: list[
         complaints.append(f"llama-exporter did not start with three upstreams: {error}")
         return []
     complaints += [f"routing, {one.case}: {one.errors} errors" for one in found if one.errors]
+    return found
+
+
+def compare_stores(options: argparse.Namespace, home: Path, complaints: list[str]) -> StoreResult | None:
+    """llama-exporter without history and with it; nothing when it was not asked for."""
+    if "store" not in options.only or options.proxy_command != PROXY_COMMAND:
+        return None
+    try:
+        with empty_stores(home, complaints) as stores:
+            found = measure_store(home, stores, options.rounds, options.seconds_per_case, tell)
+    except StartError as error:
+        complaints.append(f"llama-exporter did not start with a store: {error}")
+        return None
+    complaints += [f"store, {one.case}, {one.store}: {one.errors} errors" for one in found.costs if one.errors]
     return found
 
 

@@ -10,6 +10,7 @@ from tests.bench.cases import CHUNK_LIMIT, REQUEST_LIMIT
 from tests.bench.live import Crowded, LiveResult
 from tests.bench.routing import DIFFERENCE_LIMIT, Comparison
 from tests.bench.scrape import GapFigures, GapResult, MemoryResult
+from tests.bench.store import Cost, StoreResult
 from tests.bench.summary import Row
 
 MEMORY_TARGET_BYTES = 100_000_000
@@ -160,6 +161,39 @@ def render_routing(found: Sequence[Comparison]) -> str:
         " after one another; 95 %: where that median lies in 19 of 20 cases; decision: the mean, as the sidecar says."
     )
     return "\n".join([*align([headings, *map(_routing_line, found)], left=1), explanation])
+
+
+def _cost_line(one: Cost) -> tuple[str, ...]:
+    interval = one.interval if any(one.differences) else None
+    return (
+        one.case,
+        one.store,
+        number(one.requests_per_second, 0),
+        with_spread(one.request_us),
+        number(one.difference) if interval else "",
+        f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else "",
+        milliseconds(one.p50),
+        milliseconds(one.p99),
+        str(one.errors),
+    )
+
+
+def render_store(result: StoreResult) -> str:
+    """What history costs."""
+    costs = [
+        ("history", "store", "requests/s", "CPU us/request", "more", "95 %", "p50 ms", "p99 ms", "errors"),
+        *map(_cost_line, result.costs),
+    ]
+    starts = [
+        ("", "start s", "RSS MB"),
+        *((one.store, number(one.seconds, 2), megabytes(one.resident_bytes)) for one in result.starts),
+    ]
+    explanation = (
+        "more: median over the rounds of CPU per request less that without a store, measured right after one another;"
+        " 95 %: where that median lies in 19 of 20 cases; start: until /-/healthy is answered, with its tables made;"
+        " RSS: without traffic."
+    )
+    return "\n".join([*align(costs), "", *align(starts, left=1), explanation])
 
 
 def render_memory(result: MemoryResult) -> str:

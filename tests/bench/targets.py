@@ -20,8 +20,10 @@ DIRECT, NGINX, OURS = "direct", "nginx", "llama-exporter"
 TIERS = ("Q2", "Q3", "Q4")
 
 ONE_UPSTREAM = "--upstream http://127.0.0.1:{upstream_port}"
+NO_STORE = "--store none"
+"""What keeping history costs is a case of its own."""
 PROXY_COMMAND = (
-    f"{shlex.quote(sys.executable)} -m exporter serve {ONE_UPSTREAM} "
+    f"{shlex.quote(sys.executable)} -m exporter serve {ONE_UPSTREAM} {NO_STORE} "
     "--proxy-listen 127.0.0.1:{proxy_port} --admin-listen 127.0.0.1:{admin_port}"
 )
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.__main__ import Report, compare_upstreams, error_lines, parse
+from tests.bench.__main__ import Report, compare_stores, compare_upstreams, error_lines, parse
 from tests.bench.rounds import Measured
 from tests.bench.routing import Comparison
+from tests.bench.store import StoreResult
+from tests.bench.test_store import COST
 from tests.bench.test_table import ROWS
 
 
@@ -26,6 +28,10 @@ def test_upstreams_are_compared_only_where_that_means_something(arguments: list[
     assert complaints == []
 
 
+def test_stores_are_compared_only_when_that_is_asked_for() -> None:
+    assert compare_stores(parse([]), Path("nowhere"), []) is None
+
+
 def test_errors_are_named() -> None:
     assert error_lines(ROWS)[0] == "json-32, direct: 2 x connection lost, 1 x status 502"
 
@@ -33,13 +39,15 @@ def test_errors_are_named() -> None:
 def test_the_document_is_json_and_has_every_figure() -> None:
     comparison = Comparison("json-1", ((300.0, 330.0), (300.0, 336.0)), 0.001, 0.001, 0)
     results = {"json-32": {"nginx": Measured()}}
-    report = Report(ROWS, results, None, None, [comparison], None, ["llama-exporter did not start"], (0.1, 1.96))
+    store = StoreResult([COST], [])
+    report = Report(ROWS, results, None, None, [comparison], store, None, ["llama-exporter did not start"], (0.1, 1.96))
     document = json.loads(json.dumps(report.document()))
     assert document["rows"][0]["figures"]["errors"] == {"connection lost": 2, "status 502": 1}
     assert document["rows"][2]["met"] is False
     assert document["rounds"]["json-32"]["nginx"]["samples"] == []
     (routing,) = document["routing"]
     assert (routing["case"], routing["difference"], routing["met"]) == ("json-1", pytest.approx(0.11), True)
+    assert document["store"]["costs"][0]["store"] == "sqlite"
     assert document["complaints"] == ["llama-exporter did not start"]
     assert "load average before and after: 0.1 and 2.0" in report.text()
     assert report.text().endswith("llama-exporter did not start")

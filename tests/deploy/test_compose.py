@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -164,7 +166,8 @@ def test_a_profile_with_one_llama_server_needs_no_variables(compose: Data, profi
 def test_what_an_environment_file_sets_is_read_by_compose(compose: Data) -> None:
     text = COMPOSE.read_text(encoding="utf-8")
     names = {name for file in ENV_FILES for name in environment(file)} - {"COMPOSE_PROFILES"}
-    assert names == {"LLAMA_EXPORTER_UPSTREAMS", "SIDECAR_RUNTIME", "POSTGRES_PASSWORD"}
+    wanted = {"LLAMA_EXPORTER_UPSTREAMS", "LLAMA_EXPORTER_STORE__URL", "SIDECAR_RUNTIME", "POSTGRES_PASSWORD"}
+    assert names == wanted
     assert all(f"${{{name}:-" in text for name in names)
 
 
@@ -191,6 +194,31 @@ def test_only_the_gpu_profile_reserves_gpus(compose: Data) -> None:
     assert [name for name, service in compose["services"].items() if "deploy" in service] == ["llama-server-gpu"]
     assert environment(DEPLOY / "compose" / "gpu.env")["SIDECAR_RUNTIME"] == "nvidia"
     assert default(compose["services"]["llama-exporter"]["runtime"]) == ""
+
+
+def test_the_fleet_keeps_its_history_in_the_database_that_is_there(compose: Data) -> None:
+    sidecar, database = (compose["services"][name] for name in ("llama-exporter", "postgres"))
+    url = urlsplit(environment(DEPLOY / "compose" / "fleet.env")["LLAMA_EXPORTER_STORE__URL"])
+    owner = database["environment"]
+    assert (url.scheme, url.hostname, url.port) == ("postgresql", "postgres", None)
+    assert (url.username, url.path) == (owner["POSTGRES_USER"], f"/{owner['POSTGRES_DB']}")
+    assert url.password is None
+    assert sidecar["environment"]["PGPASSWORD"] == owner["POSTGRES_PASSWORD"] == "${POSTGRES_PASSWORD:-}"
+    assert set(sidecar["networks"]) & set(database["networks"]) == {"history"}
+
+
+def test_all_others_keep_it_in_a_volume(compose: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the image has its state directory."""
+    sidecar = compose["services"]["llama-exporter"]
+    (folder,) = re.findall(r"^VOLUME (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert sidecar["volumes"] == [f"llama-exporter-data:{folder}"]
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path(folder).parent))
+    monkeypatch.setenv("LLAMA_EXPORTER_STORE__URL", default(sidecar["environment"]["LLAMA_EXPORTER_STORE__URL"]))
+    assert load_settings().store.place == f"sqlite:///{folder}/history.db"
+
+
+def test_the_name_of_the_sidecar_outlives_its_container(compose: Data) -> None:
+    assert default(compose["services"]["llama-exporter"]["environment"]["LLAMA_EXPORTER_STORE__INSTANCE"])
 
 
 def test_the_database_is_for_the_sidecar_alone(compose: Data) -> None:

@@ -100,6 +100,26 @@ def test_what_runs_is_no_root_and_installs_nothing() -> None:
     assert not re.search(r"^(RUN|ADD)\b|\bpip\b", final, re.MULTILINE)
 
 
+def test_its_user_can_write_its_history_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`COPY` cannot make a folder, so the first stage does; `VOLUME` keeps what is in it by then."""
+    final = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
+    (made,) = re.findall(r"mkdir -m 700 (\S+)", DOCKERFILE.removesuffix(final))
+    (user,) = re.findall(r"^USER (\S+)$", final, re.MULTILINE)
+    ((owner, source, folder),) = re.findall(r"^COPY --from=build --chown=(\S+) (\S+) (\S+)$", final, re.MULTILINE)
+    assert (owner, source) == (user, made)
+    assert re.findall(r"^VOLUME (.+)$", final, re.MULTILINE) == [folder]
+    assert final.index("COPY --from=build --chown") < final.index("VOLUME")
+    for name, value in variables(DOCKERFILE).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().store.place == f"sqlite:///{folder}/history.db"
+
+
+def test_it_has_what_every_store_needs() -> None:
+    (extras,) = re.findall(r"print\(\*project\['dependencies'\], (.*), sep=", DOCKERFILE)
+    assert set(re.findall(r"\*extras\['(\w+)'\]", extras)) == {"postgresql", "redis"}
+    assert {"postgresql", "redis"} <= set(project()["optional-dependencies"])
+
+
 def test_its_label_has_the_version() -> None:
     assert f'org.opencontainers.image.version="{project()["version"]}"' in DOCKERFILE
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
 
 from exporter.cli import main
 from exporter.config import load as load_settings
-from tests.deploy.files import COMPOSE, DEPLOY, Data, load, load_all, secrets
+from tests.deploy.files import COMPOSE, DEPLOY, ROOT, Data, load, load_all, secrets
 
 HARDENED = {
     "allowPrivilegeEscalation": False,
@@ -86,6 +87,24 @@ def test_our_command_line_takes_the_arguments(deployment: Data, capsys: pytest.C
     assert "valid" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["check-config", *(option.replace("--upstream", "--upstreams") for option in options), "--x"])
+
+
+def test_history_outlives_the_pod(deployment: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = load_all(DEPLOY / "kubernetes" / "sidecar.yaml")[2]
+    pod = deployment["spec"]["template"]["spec"]
+    sidecar = containers(deployment)["llama-exporter"]
+    (mount,) = sidecar["volumeMounts"]
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == mount["name"])
+    assert (claim["kind"], claim["metadata"]["name"]) == (
+        "PersistentVolumeClaim",
+        volume["persistentVolumeClaim"]["claimName"],
+    )
+    assert mount["mountPath"] == re.findall(r"^VOLUME (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]  # else the folder is root's
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}  # two pods on one file are one too many
+    for variable in sidecar["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    assert load_settings().store.instance == deployment["metadata"]["name"]
 
 
 def test_llama_server_is_reached_through_the_sidecar_only(deployment: Data, service: Data) -> None:

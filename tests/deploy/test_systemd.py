@@ -80,6 +80,16 @@ def test_our_command_line_takes_its_command(monkeypatch: pytest.MonkeyPatch) -> 
     assert main(["check-config", *options]) == 0
 
 
+def test_its_history_is_in_the_folder_that_systemd_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder,) = SERVICE["StateDirectory"]
+    (setting,) = SERVICE["Environment"]
+    name, _, value = setting.partition("=")
+    assert value == "%S"  # /var/lib for a service of the machine
+    monkeypatch.setenv(name, "/var/lib")
+    assert load_settings().store.place == f"sqlite:////var/lib/{folder}/history.db"
+    assert SERVICE["StateDirectoryMode"] == ["0700"]
+
+
 def test_it_waits_for_requests_in_flight() -> None:
     (timeout,) = SERVICE["TimeoutStopSec"]
     assert int(timeout.removesuffix("s")) > load_settings().proxy.shutdown_grace_seconds
@@ -95,6 +105,8 @@ def test_the_example_of_settings_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_p
     settings = load_settings()
     assert settings.admin.listen == ("0.0.0.0:9464",)
     assert len(settings.auth.api_keys) == 1
+    assert (settings.store.place or "").startswith("postgresql://")
+    assert settings.store.instance
 
 
 def test_units_are_read_as_systemd_reads_them() -> None:

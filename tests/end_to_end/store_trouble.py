@@ -35,13 +35,13 @@ QUIET_REQUESTS = 60
 Trouble = Callable[[], AbstractContextManager[object]]
 
 
-class NotPermitted(Exception):
+class NotPermittedError(Exception):
     """This cannot be made here; the message says why."""
 
 
 @contextmanager
 def small_disk(megabytes: int = 4) -> Iterator[Path]:
-    """A file system of its own. Raises NotPermitted."""
+    """A file system of its own. Raises NotPermittedError."""
     with tempfile.TemporaryDirectory(prefix="small-disk-") as folder:
         made = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder],
@@ -50,7 +50,7 @@ def small_disk(megabytes: int = 4) -> Iterator[Path]:
             check=False,
         )
         if made.returncode:
-            raise NotPermitted(f"no file system can be mounted here: {made.stderr.strip()}")
+            raise NotPermittedError(f"no file system can be mounted here: {made.stderr.strip()}")
         try:
             yield Path(folder)
         finally:
@@ -116,16 +116,16 @@ def stopped(server: PostgreSQL, how: str = "fast") -> Iterator[None]:
 
 
 def unprivileged() -> Sequence[str]:
-    """What a command begins with that is to run as nobody, for root may write everything. Raises NotPermitted."""
+    """What a command begins with that is to run as nobody, for root may write everything. Raises NotPermittedError."""
     if os.geteuid():
         return ()
     prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
     try:
         tried = subprocess.run([*prefix, sys.executable, "-c", "import exporter"], capture_output=True, check=False)
     except FileNotFoundError:
-        raise NotPermitted("needs setpriv (Debian package util-linux)") from None
+        raise NotPermittedError("needs setpriv (Debian package util-linux)") from None
     if tried.returncode:
-        raise NotPermitted("nobody but root may read this tree or its interpreter")
+        raise NotPermittedError("nobody but root may read this tree or its interpreter")
     return prefix
 
 
@@ -137,7 +137,7 @@ class Phase:
     failed: int
     p50: float | None
     p99: float | None
-    longest: float | None
+    longest: float
 
     @classmethod
     def of(cls, seen: Sequence[Seen]) -> Phase:
@@ -145,7 +145,7 @@ class Phase:
         seconds = [each.seconds for each in seen]
         failed = sum(not each.complete or each.status != 200 for each in seen)
         return cls(
-            len(seen), failed, median(seconds) if seconds else None, percentile(seconds, 99), max(seconds, default=None)
+            len(seen), failed, median(seconds) if seconds else None, percentile(seconds, 99), max(seconds, default=0.0)
         )
 
 
@@ -174,7 +174,12 @@ class Course:
         """Whether nothing was lost without being counted, and nobody was told twice or harmed."""
         phases = (self.quiet, self.troubled, self.again)
         told = self.said.count(TROUBLE) == 1 and self.said.count(BACK) == 1
-        return told and not self.faults and not any(phase.failed for phase in phases) and self.rows + self.dropped == self.requests
+        return (
+            told
+            and not self.faults
+            and not any(phase.failed for phase in phases)
+            and self.rows + self.dropped == self.requests
+        )
 
 
 def ride_out(sidecar: Sidecar, url: str, trouble: Trouble, seconds: float = 0.0) -> Course:
@@ -218,4 +223,8 @@ def tracebacks(entries: Sequence[dict[str, Any]]) -> list[str]:
 
 def troubles_of_a_file(file: Path) -> dict[str, Trouble]:
     """By name."""
-    return {"locked": partial(locked, file), "read-only": partial(read_only, file), "disk full": partial(full, file.parent)}
+    return {
+        "locked": partial(locked, file),
+        "read-only": partial(read_only, file),
+        "disk full": partial(full, file.parent),
+    }

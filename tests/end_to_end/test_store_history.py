@@ -1,5 +1,5 @@
-"""What clients did is what the past says, on both listeners and in all contracts, also after a restart; on SQLite and on
-PostgreSQL.
+"""What clients did is what the past says, on both listeners and in all contracts, also after a restart; on SQLite and
+on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from exporter.demo.traffic import ClientView, Exchange, Kind, Result, plan, play
 from tests.databases import PostgreSQL
 from tests.end_to_end.records import tagged
 from tests.end_to_end.sidecar import Sidecar
-from tests.end_to_end.store_books import Books, figures as sums_of
+from tests.end_to_end.store_books import Books
+from tests.end_to_end.store_books import figures as sums_of
 from tests.end_to_end.store_traffic import Traffic, leave
 from tests.end_to_end.store_views import figures, rows, timeless, totals, until_written, wait_until
 
@@ -159,14 +160,14 @@ def check_totals(played: Played) -> None:
 def test_clients_that_leave_and_upstreams_that_are_gone(store_url: str, canned_upstream: str) -> None:
     with Sidecar("--upstream", canned_upstream, "--store", store_url) as sidecar:
         origins = asyncio.run(leave(sidecar.proxy, 3))
-        wait_until(lambda: len(rows(sidecar.admin)) == 3)
+        until_written(sidecar, 3)
         listed = rows(sidecar.admin)
         assert {row["origin"] for row in listed} == set(origins)
         assert all(row["is_streaming"] and not row["success"] for row in listed)
         assert {row["error_type"] for row in listed} == {"streaming_incomplete"}
     with Sidecar("--upstream", "http://127.0.0.1:9", "--store", store_url) as sidecar:
         Traffic(sidecar.proxy, clients=1).ask(2)
-        wait_until(lambda: len(rows(sidecar.admin)) == 5)
+        until_written(sidecar, 2)
         newest = rows(sidecar.admin, limit="2")
         assert [(row["success"], row["error_type"]) for row in newest] == [(False, "connection_error")] * 2
 

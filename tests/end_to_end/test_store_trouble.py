@@ -24,7 +24,8 @@ from tests.end_to_end.store_trouble import (
     OPEN,
     TROUBLE,
     Course,
-    NotPermitted,
+    NotPermittedError,
+    Trouble,
     full,
     locked,
     read_only,
@@ -52,12 +53,12 @@ def permitted() -> Iterator[None]:
     """Skips where a trouble cannot be made."""
     try:
         yield
-    except NotPermitted as error:
+    except NotPermittedError as error:
         pytest.skip(str(error))
 
 
-def ridden_out(upstream: str, url: str, trouble: Callable[[], object], *, prefix: tuple[str, ...] = ()) -> Course:
-    with Sidecar("--upstream", upstream, "--store", url, prefix=prefix) as sidecar:
+def ridden_out(upstream: str, url: str, trouble: Trouble) -> Course:
+    with Sidecar("--upstream", upstream, "--store", url) as sidecar:
         sidecar.wait_until(lambda: sidecar.said(OPEN))
         return ride_out(sidecar, url, trouble)
 
@@ -112,7 +113,10 @@ def starts_troubled(sidecar: Sidecar, url: str, end_trouble: Callable[[], object
     sidecar.wait_until(lambda: sidecar.said(OPEN))
     until_written(sidecar, 20)
     assert {each.origin for each in traffic.seen} <= {row["origin"] for row in rows(sidecar.admin)}
-    assert [entry["message"] for entry in sidecar.log if entry["logger"].startswith("exporter.store")] == [TROUBLE, OPEN]
+    assert [entry["message"] for entry in sidecar.log if entry["logger"].startswith("exporter.store")] == [
+        TROUBLE,
+        OPEN,
+    ]
     assert not Books(url).faults()
     assert not tracebacks(sidecar.log)
 

@@ -1,4 +1,4 @@
-"""Finished requests for the tests of the store, and what is to be said of them, summed up one by one in plain Python."""
+"""Finished requests for tests of the store, and what is to be said of them, summed up one by one in plain Python."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def brute_force(told: Sequence[Told], period: Period, now_us: int, since_us: int
         groups[key] = groups.get(key, Sums()).plus(sums_of(each.record))
     day = Period(now_us - DAY_US, now_us, period.instance)
     return Figures(
-        groups=tuple(Group(*key, sums) for key, sums in groups.items()),
+        groups=tuple(Group._make((*key, sums)) for key, sums in groups.items()),
         models=ranked(each.finished.model for each in within),
         origins=ranked(each.record.origin for each in within),
         recent=len(chosen(told, day, since_us)),

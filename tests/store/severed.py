@@ -12,7 +12,7 @@ from typing import Any
 
 from exporter.store.database import Database
 
-COMMIT = b"COMMIT"
+COMMIT = b"COMMIT\0"
 LIMIT_SECONDS = 20.0
 
 
@@ -47,6 +47,8 @@ class Wire:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._target)
+                for each in (client, server):
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 answers = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
                 threading.Thread(target=self._serve, args=(client, server, answers), daemon=True).start()
 
@@ -62,9 +64,9 @@ class Wire:
 
     def _sever(self, data: bytes, client: socket.socket, server: socket.socket) -> None:
         when, self._cut = self._cut, None
-        client.shutdown(socket.SHUT_WR)
-        if when == "late":
+        with contextlib.suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
+        if when == "late":
             self.was_cut.set()
             self.may_go_on.wait(LIMIT_SECONDS)
         if when != "before":

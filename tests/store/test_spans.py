@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -69,4 +70,4 @@ def test_examples(start: int, end: int, expected: list[Span]) -> None:
 
 def test_the_end_of_all_times_is_a_midnight() -> None:
     assert datetime.fromtimestamp(ALWAYS_US // SECOND_US - 1, UTC).isoformat() == "9999-12-31T23:59:59+00:00"
-    assert all(larger % smaller == 0 for larger, smaller in zip(STEPS, STEPS[1:], strict=False))
+    assert all(larger % smaller == 0 for larger, smaller in pairwise(STEPS))

@@ -17,7 +17,7 @@ Moment = Annotated[
         examples=["2026-11-20T08:32:30.123456"],
     ),
 ]
-"""What `exporter.api.dates.write_date` makes: without a zone, as the original's, whose front end adds the browser's
+"""What `exporter.dates.write_naive` makes: without a zone, as the original's, whose front end adds the browser's
 offset to what has one."""
 ErrorType = Literal[
     "rate_limit",

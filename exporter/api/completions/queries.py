@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from exporter.api.dates import PATTERN, read_date
 from exporter.api.operation import Parameter
+from exporter.dates import PATTERN, read_date
 from exporter.store.figures import Period
 
 MOST_ROWS = 1_000_000

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from exporter.api.completions.documents import CompletionRequest, RowTokens
 from exporter.api.completions.errors import error_word
-from exporter.api.dates import write_date
 from exporter.api.documents import encode
+from exporter.dates import write_naive
 from exporter.record import Outcome
 from exporter.store.figures import StoredRequest
 
@@ -27,7 +27,7 @@ def completion_request(row: StoredRequest) -> CompletionRequest:
     if not row.stream:
         first_ms = last_ms = duration_ms if success else None
     return {
-        "timestamp": write_date(row.finished_us),
+        "timestamp": write_naive(row.finished_us),
         "time_to_first_token_ms": first_ms,
         "time_to_last_token_ms": last_ms,
         "is_streaming": row.stream,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from exporter.api.completions.listing import FIRST_ROWS, PAGE_ROWS, read_pages
 from exporter.api.completions.queries import PageQuery
 from exporter.api.completions.rows import completion_request
-from exporter.api.dates import write_date
+from exporter.dates import write_naive
 from exporter.store.figures import Cursor, Period, StoredRequest
 from tests.api.completions.past import AWAY, WALL_US, FakePast, make_app, place, stored
 from tests.proxy.harness import ask
@@ -103,7 +103,7 @@ async def test_all_rows_newest_first(rows: int) -> None:
 @on_our_loop
 async def test_filters() -> None:
     past = FakePast(stored(number) for number in range(10))
-    start, end, before = (write_date(past.requests[number].finished_us) for number in (7, 2, 3))
+    start, end, before = (write_naive(past.requests[number].finished_us) for number in (7, 2, 3))
     async with served(past) as running:
         rows = await fetch(running, f"{PATH}?start={start}&end={end}&before={before}&instance=box")
         assert rows == [completion_request(stored(number)) for number in (4, 5, 6, 7)]

@@ -14,7 +14,7 @@ from exporter.api.completions.queries import (
     read_page_query,
     read_period,
 )
-from exporter.api.dates import DAY_US, read_date
+from exporter.dates import DAY_US, read_date
 from exporter.store.figures import Period
 
 DAY = read_date("2024-01-15")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.api.dates import DAY_US, EPOCH, EXAMPLES, MICROSECOND, PATTERN, read_date, write_date
+from exporter.dates import DAY_US, EPOCH, EXAMPLES, MICROSECOND, PATTERN, read_date, write_naive
 
 
 def us(*parts: int, minutes_ahead: int = 0) -> int:
@@ -182,10 +182,10 @@ def test_every_form_in_utc(moment: datetime, separator: str, zone: str, digits: 
 @given(moments)
 def test_what_is_written_can_be_read(moment: datetime) -> None:
     moment_us = (moment - EPOCH) // MICROSECOND
-    assert read_date(write_date(moment_us)) == moment_us
-    assert datetime.fromisoformat(write_date(moment_us)).replace(tzinfo=UTC) == moment
+    assert read_date(write_naive(moment_us)) == moment_us
+    assert datetime.fromisoformat(write_naive(moment_us)).replace(tzinfo=UTC) == moment
 
 
 def test_how_it_is_written() -> None:
-    assert write_date(0) == "1970-01-01T00:00:00.000000"
-    assert write_date(1_795_163_550_123_456) == "2026-11-20T08:32:30.123456"
+    assert write_naive(0) == "1970-01-01T00:00:00.000000"
+    assert write_naive(1_795_163_550_123_456) == "2026-11-20T08:32:30.123456"

@@ -1,4 +1,5 @@
-"""Points in time as clients write them in a query: a strict part of ISO 8601, read to the microsecond."""
+"""Points in time as people and clients write them, and as they are stored: a strict part of ISO 8601, read to the
+microsecond."""
 
 from __future__ import annotations
 
@@ -61,6 +62,11 @@ def _offset(match: re.Match[str]) -> timedelta:
     return -ahead if match["sign"] == "-" else ahead
 
 
-def write_date(moment_us: int) -> str:
+def write_time(moment_us: int) -> str:
+    """`2026-11-20T08:32:30.123456Z`, which `read_date` reads to the same microsecond."""
+    return write_naive(moment_us) + "Z"
+
+
+def write_naive(moment_us: int) -> str:
     """`2026-11-20T08:32:30.123456`, UTC without saying so, which `read_date` reads to the same microsecond."""
     return (NAIVE_EPOCH + timedelta(microseconds=moment_us)).isoformat(timespec="microseconds")
