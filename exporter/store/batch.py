@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.sql.elements import ClauseElement
 
+from exporter.errors import StoreError
 from exporter.store.database import Database
 from exporter.store.prepared import Prepared
 from exporter.store.rows import Finished, request_row, sample_row
@@ -64,7 +65,9 @@ def write(
     """
     try:
         return _write(database, writing, after, finished, samples, insert_rows=_insert, again=again)
-    except REFUSALS:
+    except StoreError:
+        raise
+    except Exception:  # whatever it is, it must not keep the others from being written
         return _write(database, writing, after, finished, samples, insert_rows=_insert_one_by_one, again=again)
 
 
@@ -123,6 +126,10 @@ def _insert_one_by_one(connection: Connection, statement: Prepared, makes: Itera
     for make in makes:
         try:
             row = make()
+        except Exception as error:
+            refused.append(type(error).__name__)
+            continue
+        try:
             with connection.begin_nested():
                 statement.run(connection, **row)
         except REFUSALS as error:

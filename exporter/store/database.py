@@ -90,6 +90,7 @@ class Database:
             _prepare_sqlite(engine, writes=writes)
             return engine
         options = POSTGRESQL_OPTIONS + ("" if writes else " -c default_transaction_read_only=on")
+        options = " ".join((options, *self.url.normalized_query.get("options", ())))
         arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "options": options, **DEAD_PEER}
         arguments["application_name"] = "llama-exporter"
         isolation = "READ COMMITTED" if writes else "REPEATABLE READ"

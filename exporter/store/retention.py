@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 60.0
 OPENING_SECONDS = 0.5
 """Between two looks at whether the store is open yet."""
+PATIENCE = 3
+"""Failures in a row, minutes apart, before anything is said."""
 PAUSE_SECONDS = 0.1
 """Between two portions, in which the writer gets its turn."""
 PORTION_ROWS = 1000
@@ -64,21 +66,27 @@ class Retention:
         """Of everything on the disk, as it was measured last."""
 
     async def run(self) -> None:
-        """Look once a minute, for ever. That the database is away is the writer's to say."""
+        """Look once a minute, for ever. That the database is away is the writer's to say; what keeps failing while it
+        is there is said once."""
+        failures = 0
         while True:
             if not self._is_open():
                 await asyncio.sleep(OPENING_SECONDS)
                 continue
             try:
                 await self.tidy()
+                failures = 0
             except StoreError as error:
-                log.debug("retention has to wait", extra={"reason": str(error)})
+                failures += 1
+                level = logging.WARNING if failures == PATIENCE else logging.DEBUG
+                log.log(level, "what is old cannot be deleted from the store", extra={"reason": str(error)})
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def tidy(self) -> None:
         """Do all that is to be done now. Raises StoreError when the database is away."""
         now_us = int(self._wall() * SECOND_US)
         self.size_bytes = await self._do(lambda connection: measure(connection, self._database))
+        await self._do(lambda connection: come_back(connection, now_us))
         if self._keep_seconds is not None:
             limit_us = now_us - self._keep_seconds * SECOND_US
             await self._do(lambda connection: hide(connection, limit_us))
@@ -109,6 +117,13 @@ def hide(connection: Connection, limit_us: int) -> None:
     """From now on nobody sees what finished before the limit. What is gone does not come back when the limit does."""
     moved = update(RETENTION).where(RETENTION.c.kept_since_us < limit_us).values(kept_since_us=limit_us)
     connection.execute(moved)
+
+
+def come_back(connection: Connection, now_us: int) -> None:
+    """After a clock that was far ahead. What it hid is hidden still, for some of it may be gone; what comes is not."""
+    ahead = RETENTION.c.kept_since_us > now_us
+    connection.execute(update(RETENTION).where(ahead).values(kept_since_us=now_us))
+    connection.execute(update(RETENTION).where(RETENTION.c.thinned_until_us > now_us).values(thinned_until_us=0))
 
 
 def delete_requests(connection: Connection, limit_us: int) -> bool:
@@ -181,7 +196,13 @@ def _free_pages(connection: Connection) -> int:
 def measure(connection: Connection, database: Database) -> int | None:
     """Bytes on the disk: of the file and its log, or of our tables and their indexes."""
     if database.file is not None:
-        files = (database.file, f"{database.file}-wal")
-        return sum(os.stat(file).st_size for file in files if os.path.exists(file))
+        return _size_bytes(database.file) + _size_bytes(f"{database.file}-wal")
     sizes = [func.pg_total_relation_size(cast(table.name, postgresql.REGCLASS)) for table in METADATA.sorted_tables]
     return sum(connection.execute(select(*sizes)).one())
+
+
+def _size_bytes(file: str) -> int:
+    try:
+        return os.stat(file).st_size
+    except OSError:  # the log comes and goes
+        return 0

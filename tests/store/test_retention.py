@@ -346,6 +346,46 @@ async def test_an_outage_is_waited_for(
     await own._do(lambda _: None)  # what it was at is finished
 
 
+async def test_what_goes_on_failing_is_said_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="exporter")
+    monkeypatch.setattr(retention, "INTERVAL_SECONDS", 0)
+    tries = 0
+
+    def measure(*_: object) -> int:
+        nonlocal tries
+        tries += 1
+        raise StoreError("no rights to delete")
+
+    monkeypatch.setattr(retention, "measure", measure)
+    own = make(database)
+    task = asyncio.create_task(own.run())
+    async with asyncio.timeout(20):
+        while tries < 3 * retention.PATIENCE:
+            await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert caplog.messages == ["what is old cannot be deleted from the store"]
+    await own._do(lambda _: None)
+
+
+async def test_a_clock_that_was_far_ahead(database: Database) -> None:
+    """What it hid stays hidden; what comes is seen, and samples are thinned again."""
+    write(database, [finished(MIDNIGHT_US)], samples=[Sample(MIDNIGHT_US)])
+    years_ahead = (MIDNIGHT_US + 20 * 365 * DAY_US) / SECOND_US
+    await make(database, keep_seconds=DAY_US // SECOND_US, wall=lambda: years_ahead).tidy()
+    now_us = MIDNIGHT_US + 2 * DAY_US
+    write(database, [finished(now_us)], samples=[Sample(MIDNIGHT_US + HOUR_US)])
+    with database.read() as connection:
+        assert read_page(connection, Period(), None, 10) == []
+    await make(database, keep_seconds=30 * DAY_US // SECOND_US, wall=lambda: now_us / SECOND_US).tidy()
+    with database.read() as connection:
+        assert [row.finished_us for row in read_page(connection, Period(), None, 10)] == [now_us]
+    assert [sample[2] for sample in read_samples(database)] == [60]
+
+
 @pytest.mark.usefixtures("no_complaints")
 @pytest.mark.parametrize("fails", [False, True])
 async def test_a_stop_in_the_middle_of_a_portion(database: Database, fails: bool) -> None:

@@ -20,9 +20,9 @@ from exporter.store.figures import Cursor, Past, Period
 
 log = logging.getLogger(__name__)
 
-FIRST_ROWS = 100
-"""Few, so that the answer begins soon."""
-PAGE_ROWS = 1000
+PAGE_ROWS = 100
+"""Few, so that the answer begins soon, and since a page is made into text by one call, during which no other thread of
+the interpreter gets on: traffic would wait for it."""
 
 Pages = AsyncGenerator[bytes, None]
 
@@ -36,14 +36,13 @@ async def read_pages(past: Past, query: PageQuery) -> Pages:
     if _is_empty(period):
         return
     cursor: Cursor | None = None
-    rows = FIRST_ROWS
     while left is None or left > 0:
-        count = rows if left is None else min(rows, left)
+        count = PAGE_ROWS if left is None else min(PAGE_ROWS, left)
         page, cursor = await past.page(period, cursor, count, write_rows)
         yield page
         if cursor is None:
             return
-        left, rows = None if left is None else left - count, PAGE_ROWS
+        left = None if left is None else left - count
     while cursor is not None:
         moment = period._replace(start_us=cursor.finished_us, end_us=cursor.finished_us)
         page, cursor = await past.page(moment, cursor, PAGE_ROWS, write_rows)
