@@ -36,8 +36,8 @@ debian:
 test: $(READY) debian check
 	$(BIN)/python -m pytest $(or $(TEST),$(PAPERS:%=--ignore=%))
 
-# Tests of what is read and not run. No timing matters to them, so they run beside the type checker.
-PAPERS := tests/docs tests/dashboards tests/deploy tests/prometheus
+# Tests of what is read and not run, and of the store. No timing matters to them, so they run beside the type checker.
+PAPERS := tests/docs tests/dashboards tests/deploy tests/prometheus tests/store
 
 check: $(READY)
 	@$(MAKE) --no-print-directory -j2 --output-sync=target types papers style

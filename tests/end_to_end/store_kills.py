@@ -18,7 +18,7 @@ from tests.end_to_end.store_views import figures
 
 LOST_SECONDS = 1.0
 """What a client saw the end of longer ago than this is in the store when the sidecar is killed."""
-LOAD_SECONDS = (1.2, 1.8)
+LOAD_SECONDS = (1.2, 1.6)
 """How long after its first answer the sidecar is killed, at least and at most."""
 
 

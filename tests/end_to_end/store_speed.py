@@ -45,15 +45,9 @@ Bounds = tuple[int | None, int | None]
 
 
 @contextmanager
-def serving(home: Path, upstream_port: int, url: str, *, switch_seconds: float | None = None) -> Iterator[Target]:
-    """A sidecar on the store, which is open; `switch_seconds` is how long a thread may hold the interpreter while
-    another one waits for it, where that is not Python's own 5 ms."""
+def serving(home: Path, upstream_port: int, url: str) -> Iterator[Target]:
+    """A sidecar on the store, which is open."""
     command = PROXY_COMMAND.replace(NO_STORE, f"--store {url}")
-    if switch_seconds is not None:
-        hurried = (
-            f"import sys; sys.setswitchinterval({switch_seconds}); from exporter.cli import main; sys.exit(main())"
-        )
-        command = command.replace("-m exporter", f"-c '{hurried}'")
     with start_ours(home, upstream_port, command) as target:
         deadline = time.monotonic() + 30
         while httpx.get(f"{admin(target)}/completion_requests?limit=1").status_code != 200:
@@ -177,8 +171,6 @@ class Gaps:
 class Listing:
     """What the list costs, and whom."""
 
-    switch_seconds: float | None
-    """None: Python's own."""
     alone: list[Listed]
     quiet: Gaps
     during: Gaps
@@ -188,11 +180,9 @@ class Listing:
     resident_after: int
 
 
-def measure_listing(
-    home: Path, upstream_port: int, url: str, *, rows: int = LIST_ROWS, switch_seconds: float | None
-) -> Listing:
+def measure_listing(home: Path, upstream_port: int, url: str, rows: int = LIST_ROWS) -> Listing:
     """Of a store that is full, on a sidecar that has just started."""
-    with serving(home, upstream_port, url, switch_seconds=switch_seconds) as target:
+    with serving(home, upstream_port, url) as target:
         time.sleep(1)
         memory = Watch(lambda: resident_bytes(target.pids))
         with memory.watching():
@@ -205,7 +195,6 @@ def measure_listing(
             lists += reader.lists
         time.sleep(1)
         return Listing(
-            switch_seconds,
             alone,
             Gaps.of(quiet),
             Gaps.of(during),

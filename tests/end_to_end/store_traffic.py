@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import httpx
 
 from exporter.demo.traffic import client
-from exporter.tasks import cancel, spawn
 
 CHAT = "/v1/chat/completions"
 STREAM_QUERY = "?n=4&ms=2"
@@ -102,20 +101,3 @@ class Traffic:
             await asyncio.sleep(0.02)  # a sidecar that is gone refuses faster than anybody could count
         ended = time.monotonic()
         return Seen(origin, stream, status, ended, ended - began, complete)
-
-
-async def leave(proxy: str, count: int, name: str = "left") -> list[str]:
-    """Clients that go in the middle of their streams. Their origins."""
-    origins = [f"http://{name}-{number}" for number in range(count)]
-    async with client(proxy) as http:
-        for origin in origins:
-            asking = spawn(_begin(http, origin), name=origin)
-            await asyncio.sleep(0.15)
-            await cancel(asking)
-    return origins
-
-
-async def _begin(http: httpx.AsyncClient, origin: str) -> None:
-    body = {"model": "tiny", "messages": [{"role": "user", "content": "a"}], "stream": True}
-    async with http.stream("POST", f"{CHAT}?n=1000&ms=10", json=body, headers={"origin": origin}) as answer:
-        await answer.aread()

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -184,23 +183,23 @@ class Course:
 
 def ride_out(sidecar: Sidecar, url: str, trouble: Trouble, seconds: float = 0.0) -> Course:
     """Traffic before, during and after a trouble of so many seconds, or until it was noticed. The sidecar's store is
-    empty, and open."""
+    open."""
     traffic = Traffic(sidecar.proxy, pause_seconds=0.01)
-    heard = len(sidecar.log)
+    heard, there = len(sidecar.log), len(Books(url).column("id"))
     with traffic.running():
         sidecar.wait_until(lambda: len(traffic.seen) >= QUIET_REQUESTS)
         first = len(traffic.seen)
         with trouble():
             began = time.monotonic()
-            sidecar.wait_until(lambda: sidecar.said(TROUBLE))
+            sidecar.wait_until(lambda: _said(sidecar, TROUBLE, heard))
             time.sleep(max(0.0, seconds - (time.monotonic() - began)))
             last = len(traffic.seen)
         over = time.monotonic()
-        sidecar.wait_until(lambda: sidecar.said(BACK), 30)
+        sidecar.wait_until(lambda: _said(sidecar, BACK, heard), 30)
         recovery = time.monotonic() - over
         enough = len(traffic.seen) + QUIET_REQUESTS
         sidecar.wait_until(lambda: len(traffic.seen) >= enough)
-    until_written(sidecar, len(traffic.seen))
+    until_written(sidecar, there + len(traffic.seen))
     entries = list(sidecar.log)[heard:]
     return Course(
         quiet=Phase.of(traffic.seen[:first]),
@@ -208,7 +207,7 @@ def ride_out(sidecar: Sidecar, url: str, trouble: Trouble, seconds: float = 0.0)
         again=Phase.of(traffic.seen[last:]),
         recovery_seconds=recovery,
         requests=len(traffic.seen),
-        rows=len(Books(url).column("id")),
+        rows=len(Books(url).column("id")) - there,
         dropped=dropped(sidecar),
         said=[entry["message"] for entry in entries if entry.get("level") != "info" or entry["message"] == BACK],
         reason=next((str(entry["reason"]) for entry in entries if entry["message"] == TROUBLE), ""),
@@ -216,15 +215,11 @@ def ride_out(sidecar: Sidecar, url: str, trouble: Trouble, seconds: float = 0.0)
     )
 
 
+def _said(sidecar: Sidecar, message: str, heard: int) -> bool:
+    """Whether it is among the entries after so many."""
+    return any(entry["message"] == message for entry in list(sidecar.log)[heard:])
+
+
 def tracebacks(entries: Sequence[dict[str, Any]]) -> list[str]:
     """What is no line of a log that an operator should see."""
     return [str(entry) for entry in entries if "exception" in entry or "level" not in entry]
-
-
-def troubles_of_a_file(file: Path) -> dict[str, Trouble]:
-    """By name."""
-    return {
-        "locked": partial(locked, file),
-        "read-only": partial(read_only, file),
-        "disk full": partial(full, file.parent),
-    }

@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.store_kills import kill_often
 
-KILLS = {"sqlite": 3, "postgresql": 2}
+KILLS = {"sqlite": 3, "postgresql": 1}
 
 
 def test_a_killed_sidecar_loses_no_more_than_a_second(

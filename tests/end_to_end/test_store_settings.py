@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
-import httpx
 import pytest
 
 from exporter.cli import main
-from tests.end_to_end.sidecar import Sidecar
-from tests.end_to_end.store_books import Books
-from tests.end_to_end.store_traffic import Traffic
-from tests.end_to_end.store_views import until_written
 
 SECRET = "geheim-4d2a"
 FLEET = f"postgresql://tester:{SECRET}@127.0.0.1:1/history"
@@ -73,23 +67,3 @@ def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "--store URL" in text
     assert "--completions-listen H:P" in text
-
-
-def test_history_is_kept_in_the_state_directory_unless_told_otherwise(canned_upstream: str, tmp_path: Path) -> None:
-    """For the eyes of its user alone."""
-    with Sidecar("--upstream", canned_upstream, environment={"XDG_STATE_HOME": str(tmp_path)}) as sidecar:
-        Traffic(sidecar.proxy).ask(4)
-        until_written(sidecar, 4)
-        assert len(httpx.get(f"{sidecar.admin}/completion_requests").json()) == 4
-    folder = tmp_path / "llama-exporter"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert len(Books(f"sqlite:///{folder / 'history.db'}").column("id")) == 4
-
-
-def test_the_log_shows_no_password(canned_upstream: str) -> None:
-    """Of a server that cannot be reached, which is told as a reason."""
-    with Sidecar("--upstream", canned_upstream, "--store", FLEET) as sidecar:
-        sidecar.wait_until(lambda: any("store" in entry for entry in sidecar.log))
-        assert sidecar.stop() == 0
-    assert SECRET not in str(sidecar.log)
-    assert "postgresql://tester:***@127.0.0.1:1/history" in str(sidecar.log).replace("+psycopg", "")
