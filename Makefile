@@ -12,7 +12,7 @@ READY  := $(VENV)/.ready
 help:
 	@echo "make demo    run three real llama.cpp engines with tiny models behind the sidecar, with traffic, until Ctrl-C"
 	@echo "             (DEMO='--duration 20' and the like pass options on; TEST= and BENCH= do for the others)"
-	@echo "make test    check, then the tests; installs the Debian packages that they use, where it may"
+	@echo "make test    the tests, and meanwhile the check; installs the Debian packages that they use, where it may"
 	@echo "make check   formatting, lint, types, import rules; dashboards, alerts, deployment, docs"
 	@echo "make bench   CPU and latency per request and per chunk, side by side with nginx"
 	@echo "make docs    write the generated pages of docs/ anew"
@@ -33,8 +33,14 @@ demo: $(READY)
 debian:
 	@tests/debian-packages test
 
-test: $(READY) debian check
-	$(BIN)/python -m pytest $(or $(TEST),$(PAPERS:%=--ignore=%))
+# The check is made meanwhile, with what the tests leave of the processors, and told at the end.
+test: $(READY) debian
+	@nice -n 19 $(MAKE) --no-print-directory check >$(VENV)/check.log 2>&1 & \
+	check=$$!; failed=0; \
+	$(BIN)/python -m pytest $(or $(TEST),$(PAPERS:%=--ignore=%)) || failed=$$?; \
+	wait $$check || failed=1; \
+	cat $(VENV)/check.log; \
+	exit $$failed
 
 # Tests of what is read and not run, and of the store. No timing matters to them, so they run beside the type checker.
 PAPERS := tests/docs tests/dashboards tests/deploy tests/prometheus tests/store

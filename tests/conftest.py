@@ -10,11 +10,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from exporter.demo.engine import Engine, EngineOptions
 from exporter.demo.model import write_model
 from tests.ports import free_ports
+
+# How long an example takes says nothing on a machine that does other things, too.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 pytest_plugins = ["tests.databases"]
 ENGINE_FIXTURES = {"engine", "start_engine", "tiny_model"}
