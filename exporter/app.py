@@ -402,5 +402,7 @@ def _announce(settings: Settings, sockets: Mapping[str, Sequence[socket.socket]]
                     name,
                     extra={"url": listeners.url(each)},
                 )
+    if settings.store.place is None:
+        log.info("no history is kept: store.url is none, or unset and there is no home directory")
     if not settings.metrics.enabled:
         log.warning("metrics are disabled: traffic flows, nothing is recorded")

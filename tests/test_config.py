@@ -114,6 +114,8 @@ def test_names_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ('[store]\nurl = "/var/h.db"', f"store.url: it must look like {EXAMPLES}"),
         ('[store]\nurl = "sqlite:////var/"', "store.url: sqlite: it must name a file, and nothing else"),
+        ('[store]\nurl = "sqlite:////a%00b"', "store.url: sqlite: it must name a file, and nothing else"),
+        ('[store]\nkeep = "1000y"', "store.keep: more than a hundred years; write `forever`"),
         ('[store]\nurl = "sqlite:///:memory:"', "store.url: sqlite: it must name a file, and nothing else"),
         ('[store]\nurl = "sqlite:////h.db?mode=ro"', "store.url: sqlite: it must name a file, and nothing else"),
         (

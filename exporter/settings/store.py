@@ -13,6 +13,7 @@ NONE = "none"
 FOREVER = "forever"
 UNIT_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 LEAST_KEEP_SECONDS = 3600
+MOST_KEEP_SECONDS = 100 * UNIT_SECONDS["y"]
 SCHEMES = ("sqlite", "postgresql", "postgres")
 EXAMPLES = "sqlite:////var/lib/llama-exporter/history.db, postgresql://user@host/database, or none"
 
@@ -47,7 +48,8 @@ def sqlite_path(url: str) -> str | None:
     if not rest.startswith("/"):
         raise ValueError("sqlite: three slashes for a path from here, four for one from the root: sqlite:////var/h.db")
     path = unquote(rest[1:])
-    if not path or path.endswith("/") or path.startswith((":memory:", "file:")) or "?" in rest:
+    odd = path.endswith("/") or path.startswith((":memory:", "file:")) or "?" in rest or not path.isprintable()
+    if not path or odd:
         raise ValueError("sqlite: it must name a file, and nothing else")
     return path
 
@@ -114,7 +116,11 @@ class StoreSettings(Section):
     @field_validator("keep")
     @classmethod
     def _check_keep(cls, value: str) -> str:
-        if value != FOREVER and read_duration(value) < LEAST_KEEP_SECONDS:
+        if value == FOREVER:
+            return value
+        if read_duration(value) > MOST_KEEP_SECONDS:
+            raise ValueError(f"more than a hundred years; write `{FOREVER}`")
+        if read_duration(value) < LEAST_KEEP_SECONDS:
             raise ValueError('less than an hour is no history; `store.url = "none"` keeps nothing')
         return value
 

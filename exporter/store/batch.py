@@ -87,10 +87,13 @@ def _write(
             # A try that nobody heard the end of can still be at work: what it does is seen below, or undone.
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({writing.run})")
         if again:
-            newest = prepared.newest.run(connection, run=writing.run, after=after).scalar()
+            newest = prepared.newest.run(connection, run=writing.run, after=after).scalar() if finished else None
             if newest is not None or _has_sample(connection, prepared, writing, samples):
                 return Written(newest or after, [])
         refused = []
+        if finished:
+            # Ours come after all that there are: what other sidecars have written meanwhile need not be looked through.
+            after = max(after, prepared.last.run(connection).scalar() or 0)
         for first in range(0, len(finished), ROWS_AT_A_TIME):
             some = finished[first : first + ROWS_AT_A_TIME]
             refused += insert_rows(
@@ -101,7 +104,7 @@ def _write(
                 add.run(connection, run=writing.run, after=after)
         rows = (partial(sample_row, sample, writing.instance) for sample in samples)
         refused += insert_rows(connection, prepared.sample, rows)
-        newest = prepared.newest.run(connection, run=writing.run, after=after).scalar()
+        newest = prepared.newest.run(connection, run=writing.run, after=after).scalar() if finished else None
         return Written(newest or after, refused)
 
 
@@ -146,6 +149,8 @@ class _Statements(NamedTuple):
     """Add the requests of `run` beyond `after` to roll-ups and totals."""
     newest: Prepared
     """The highest number of these rows; None without any."""
+    last: Prepared
+    """The highest number of all rows."""
     same_sample: Prepared
     """The number of a sample that `instance` took at `taken_us`; None without any."""
 
@@ -166,6 +171,7 @@ def _prepare(connection: Connection) -> _Statements:
             sample=_inserting(dialect, SAMPLES),
             sums=tuple(Prepared.of(each, dialect) for each in sums),
             newest=Prepared.of(select(func.max(REQUESTS.c.id)).where(*written), dialect),
+            last=Prepared.of(select(func.max(REQUESTS.c.id)), dialect),
             same_sample=Prepared.of(select(func.max(SAMPLES.c.id)).where(*same), dialect),
         )
     return found

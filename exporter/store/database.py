@@ -1,12 +1,13 @@
 """Engines for a store's URL: one to write with, one to read with, set up for what each database needs, and what its
 errors mean in a line without secrets.
 
-`migration`, `writer` and `history` use them, each from threads of its own.
+`migration`, `writer` and `reader` use them, each from threads of its own.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,13 +71,14 @@ class Database:
             yield connection
 
     def prepare(self) -> None:
-        """Make the folder of the file. Raises StoreError."""
+        """Make the file, and its folder: for its owner alone, since it says who asked what when. Raises StoreError."""
         if self.file is None:
             return
         try:
             Path(self.file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its log the same rights
         except OSError as error:
-            raise StoreError(f"{Path(self.file).parent}: {(error.strerror or str(error)).lower()}") from None
+            raise StoreError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from None
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -86,7 +88,7 @@ class Database:
     def _engine(self, *, writes: bool) -> Engine:
         size = {"pool_size": 1, "max_overflow": 1} if writes else {"pool_size": READERS, "max_overflow": 1}
         if self.file is not None:
-            engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, **size)
+            engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True, **size)
             _prepare_sqlite(engine, writes=writes)
             return engine
         options = POSTGRESQL_OPTIONS + ("" if writes else " -c default_transaction_read_only=on")
@@ -99,6 +101,7 @@ class Database:
             connect_args=arguments,
             isolation_level=isolation,
             pool_pre_ping=True,
+            hide_parameters=True,
             paramstyle="format",  # by place, as SQLite's, so that `batch` can hand rows to either driver as they are
             **size,
         )

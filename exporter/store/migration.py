@@ -1,6 +1,6 @@
 """Brings the tables to the newest form, or says that they are not in it.
 
-`history` calls it when the store is opened, and `llama-exporter store migrate` at the operator's wish. Alembic is
+`opening` calls it, and `llama-exporter store migrate` at the operator's wish. Alembic is
 loaded only when there is something to do.
 """
 

@@ -35,8 +35,8 @@ PATIENCE = 3
 PAUSE_SECONDS = 0.1
 """Between two portions, in which the writer gets its turn."""
 PORTION_ROWS = 1000
-PORTION_STEPS = 60
-"""Minutes, hours or days of roll-ups that are deleted at a time."""
+PORTION_SECONDS = 6 * HOUR
+"""Of roll-ups that are deleted at a time; a day of those of days."""
 PORTION_PAGES = 500
 """Free pages of SQLite that are given back to the file system at a time."""
 SECOND_US = 1_000_000
@@ -140,7 +140,7 @@ def delete_rollups(connection: Connection, step: int, limit_us: int) -> bool:
     last_us = limit_us - step * SECOND_US
     if oldest is None or oldest > last_us:
         return False
-    end_us = min(oldest + PORTION_STEPS * step * SECOND_US, last_us + 1)
+    end_us = min(oldest + max(step, PORTION_SECONDS) * SECOND_US, last_us + 1)
     connection.execute(delete(ROLLUPS).where(ROLLUPS.c.step == step, ROLLUPS.c.start_us < end_us))
     return True
 
@@ -156,7 +156,7 @@ def thin_samples(connection: Connection, limit_us: int) -> bool:
     may be more. Of several sidecars that try at once, one does it."""
     limit_us -= limit_us % (MINUTE * SECOND_US)
     until_us = connection.execute(select(RETENTION.c.thinned_until_us)).scalar_one()
-    oldest = select(func.min(SAMPLES.c.taken_us)).where(SAMPLES.c.step == 0, SAMPLES.c.taken_us >= until_us)
+    oldest = select(func.min(SAMPLES.c.taken_us)).where(SAMPLES.c.step == 0)
     oldest_us = connection.execute(oldest).scalar()
     if oldest_us is None or oldest_us >= limit_us:
         return False

@@ -33,8 +33,11 @@ log = logging.getLogger(__name__)
 BATCH_SECONDS = 0.5
 """Between two batches: what is lost with a killed process is younger than this and the time that a batch takes."""
 BATCH_RECORDS = 2000
+CLOSING_SECONDS = 1.0
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 5.0
+MOST_FAILURES = 5
+"""Of one batch, that nobody expected, before it is given up."""
 QUEUE_FULL = "queue_full"
 REFUSED = "refused"
 SHUTDOWN = "shutdown"
@@ -84,6 +87,8 @@ class Writer:
         self._told_full = False
         """Whether the log says that the queue is full; it is again only after half of it was written."""
         self._write_seconds = 0.0
+        self._failures = 0
+        """Of the batch at hand, that nobody expected."""
 
     # The sink
 
@@ -158,8 +163,10 @@ class Writer:
         if left:
             self._dropped[SHUTDOWN] += left
             log.warning("the store could not be written at the end; records are lost", extra={"records": left})
-        self._worker.submit(self._database.close)
+        closing = outcome(self._worker.submit(self._database.close))
         self._worker.close()
+        # The last connection of SQLite puts the log into the file.
+        await asyncio.wait([closing], timeout=CLOSING_SECONDS)
 
     async def _finish(self) -> None:
         """The last batch may still be on its way, and a store that is to be closed so soon not yet open."""
@@ -198,6 +205,9 @@ class Writer:
             self._running = None
             self._note_trouble(str(error))
             return False
+        except Exception as error:
+            self._running = None
+            return self._note_failure(error)
         return True
 
     def _note_open(self, opened: Opened) -> None:
@@ -215,6 +225,19 @@ class Writer:
             )
         self._trouble = reason
 
+    def _note_failure(self, error: Exception) -> bool:
+        """Nobody knows why: try again, but not for ever, for what follows would wait; whether that is over."""
+        self._failures += 1
+        if self._failures == 1:
+            log.error("a batch cannot be written", exc_info=error)
+        self._note_trouble(type(error).__name__)
+        if self._failures < MOST_FAILURES:
+            return False
+        log.error("a batch is given up", extra={"records": len(self._batch)})
+        self._dropped[REFUSED] += len(self._batch)
+        self._batch, self._again, self._failures = [], False, 0
+        return True
+
     def _note_written(self, done: _Timed) -> None:
         self._running = None
         if self._trouble is not None:
@@ -229,7 +252,7 @@ class Writer:
         self._written += len(self._batch) - len(refused)
         self._write_seconds += done.seconds
         self._after = done.written.after
-        self._batch, self._again = [], False
+        self._batch, self._again, self._failures = [], False, 0
         if len(self._queue) < self._queue_limit / 2:
             self._told_full = False
 

@@ -115,7 +115,7 @@ def test_a_file_that_may_not_be_written(canned_upstream: str) -> None:
         with ExitStack() as trouble:
             trouble.enter_context(read_only(folder / "history.db"))
             with Sidecar("--upstream", canned_upstream, "--store", url, prefix=prefix) as sidecar:
-                starts_troubled(sidecar, url, trouble.close, "attempt to write a readonly database")
+                starts_troubled(sidecar, url, trouble.close, "history.db: permission denied")
                 assert figures(sidecar.admin)["total_requests"] == 25
 
 

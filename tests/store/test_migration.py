@@ -209,7 +209,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
-    assert refusal(f"sqlite:///{tmp_path}") == "unable to open database file"
+    assert refusal(f"sqlite:///{tmp_path}") == f"{tmp_path}: is a directory"
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
@@ -222,6 +222,16 @@ def test_folders_are_made_for_nobody_else_to_read(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path / 'state' / 'llama-exporter' / 'history.db'}") as database:
         migration.migrate(database)
     assert (tmp_path / "state" / "llama-exporter").stat().st_mode & 0o777 == 0o700
+
+
+def test_files_are_for_nobody_else_to_read(tmp_path: Path) -> None:
+    """Also in a folder that others may read."""
+    with opened(f"sqlite:///{tmp_path / 'history.db'}") as database:
+        migration.migrate(database)
+        with database.write():
+            modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert {"history.db", "history.db-wal"} <= modes.keys()
 
 
 @contextmanager
@@ -249,7 +259,7 @@ def forbid(folder: Path) -> None:
 def test_a_read_only_folder() -> None:
     with read_only_folder() as folder:
         forbid(folder)
-        assert refusal(f"sqlite:///{folder / 'history.db'}") == "unable to open database file"
+        assert refusal(f"sqlite:///{folder / 'history.db'}") == f"{folder / 'history.db'}: permission denied"
         assert refusal(f"sqlite:///{folder / 'a' / 'history.db'}") == f"{folder / 'a'}: permission denied"
 
 
@@ -259,7 +269,7 @@ def test_a_read_only_file() -> None:
         with opened(url) as database:
             migration.migrate(database)
         forbid(folder)
-        with opened(url) as database, pytest.raises(StoreError, match="readonly database") as caught:
+        with opened(url) as database, pytest.raises(StoreError, match="permission denied") as caught:
             open_store(database, WRITING.instance, auto_migrate=True)
         assert "\n" not in str(caught.value)
 

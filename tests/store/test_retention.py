@@ -54,7 +54,7 @@ NOW = (MIDNIGHT_US + 30 * DAY_US) / SECOND_US
 def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "PAUSE_SECONDS", 0)
     monkeypatch.setattr(retention, "PORTION_ROWS", 2)
-    monkeypatch.setattr(retention, "PORTION_STEPS", 1)
+    monkeypatch.setattr(retention, "PORTION_SECONDS", 0)
 
 
 def deletions(limit_us: int) -> list[Portion]:

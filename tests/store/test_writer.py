@@ -177,8 +177,8 @@ async def test_totals_of_this_sidecar_are_handed_on_once(database: Database, sto
     assert {(each.model, each.requests) for each in found} == {("m", 2), ("tiny", 1)}
 
 
-async def test_a_failure_of_the_loop_is_survived(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The supervisor starts it again: it goes on where it was."""
+async def test_failures_that_nobody_expected_are_survived(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch is tried again, without help of the supervisor."""
     monkeypatch.setattr("exporter.tasks.BACKOFF_FIRST_SECONDS", 0.001)
     database = Database(store_url)
     own, supervisor = Writer(database, "box:8001"), Supervisor()
@@ -193,11 +193,39 @@ async def test_a_failure_of_the_loop_is_survived(store_url: str, monkeypatch: py
     own.record(numbered(0))
     supervisor.start("store_writer", own.run)
     await until(lambda: own.status().written == 1)
-    assert supervisor.restarts == {"store_writer": 2}
+    assert supervisor.restarts == {"store_writer": 0}
     await supervisor.stop()
     await end(own)
     found = reopened(store_url)
     assert request_ids(found) == names(1)
+    found.close()
+
+
+async def test_a_batch_that_can_never_be_written_is_given_up(
+    store_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the reason: what follows is written."""
+    own = Writer(Database(store_url), "box:8001")
+    worked, tries = own._work, 0
+
+    def work(items: Sequence[Any], **options: Any) -> Any:
+        nonlocal tries
+        if any(item.record.request_id == "r-0" for item in items):
+            tries += 1
+            raise ZeroDivisionError
+        return worked(items, **options)
+
+    monkeypatch.setattr(own, "_work", work)
+    async with running(own):
+        own.record(numbered(0))
+        await until(lambda: own.status().dropped["refused"] == 1)
+        own.record(numbered(1))
+        await until(lambda: own.status().written == 1)
+        assert own.status().up
+    assert tries == writer.MOST_FAILURES
+    assert caplog.messages.count("a batch cannot be written") == 1
+    found = reopened(store_url)
+    assert request_ids(found) == ["r-1"]
     found.close()
 
 
@@ -207,14 +235,13 @@ async def test_what_cannot_be_written_at_all_does_not_stop_the_end(
     own = Writer(Database(store_url), "box:8001")
     task = asyncio.create_task(own.run())
     await until(lambda: own.is_open)
+    await stop(task)
 
     def work(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError
 
     monkeypatch.setattr(own, "_work", work)
     own.record(numbered(0))
-    with pytest.raises(ZeroDivisionError):
-        await task
     await end(own)
     assert own.status().dropped == NOTHING_DROPPED | {"shutdown": 1}
 

@@ -4,6 +4,7 @@ be read. All of it comes from the store. Its page is docs/api-completions.md.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -28,10 +29,14 @@ from exporter.utc import utc
 METRICS = "/metrics"
 REQUESTS = "/completion_requests"
 HEALTH = "/health"
+STORE_AWAY = "the store cannot be read now; the log of the sidecar says why"
+"""What the database says may name hosts and users, which is nobody's business."""
 NO_STORE = "history is off: store.url is none"
 RETRY = {"retry-after": "5"}
 RETRY_ABOUT = {"Retry-After": "Seconds, where it is worth a try again"}
 MICROSECONDS = 1_000_000
+
+log = logging.getLogger(__name__)
 
 Read = Callable[[Request, Past], Coroutine[Any, Any, Response]]
 
@@ -103,7 +108,8 @@ def health_of(views: Views) -> Operation:
                 return json_answer(unhealthy(views.wall(), NO_STORE), 503)
             await views.past.check()
         except StoreError as error:
-            return json_answer(unhealthy(views.wall(), str(error)), 503, RETRY)
+            log.warning("the store cannot be read", extra={"reason": str(error)})
+            return json_answer(unhealthy(views.wall(), STORE_AWAY), 503, RETRY)
         healthy: Healthy = {"status": "healthy", "timestamp": utc(views.wall())}
         return json_answer(healthy)
 
@@ -133,7 +139,8 @@ def _guard(views: Views, read: Read) -> Callable[[Request], Coroutine[Any, Any, 
         except BadQueryError as error:
             return refuse(400, str(error))
         except StoreError as error:
-            refusal = refuse(503, str(error))
+            log.warning("the store cannot be read", extra={"reason": str(error)})
+            refusal = refuse(503, STORE_AWAY)
             refusal.headers.update(RETRY)
             return refusal
 

@@ -21,7 +21,7 @@ from tests.api.views import WALL, make_views
 T = TypeVar("T")
 WALL_US = round(WALL) * 1_000_000
 DAY_US = 86_400_000_000
-AWAY = "the database does not answer"
+AWAY = "the store cannot be read now; the log of the sidecar says why"
 
 
 def stored(number: int = 1, **changes: Any) -> StoredRequest:
@@ -79,7 +79,7 @@ class FakePast:
     ) -> tuple[T, Cursor | None]:
         self._check()
         if len(self.asked) == self.fails_from_page:
-            raise StoreError(AWAY)
+            raise StoreError("connection to server at 10.0.0.1 failed")
         self.asked.append((period, after, count))
         behind = [each for each in self.requests if is_in(each, period) and (after is None or place(each) < after)]
         rows = behind[:count]
@@ -91,7 +91,7 @@ class FakePast:
 
     def _check(self) -> None:
         if self.failing:
-            raise StoreError(AWAY)
+            raise StoreError("connection to server at 10.0.0.1 failed")
 
 
 def is_in(request: StoredRequest, period: Period) -> bool:
