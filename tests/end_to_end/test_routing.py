@@ -53,6 +53,8 @@ def played(tiny_model: Path) -> Iterator[Played]:
     with started(models, LLAMA_EXPORTER_SAMPLING__INTERVAL_SECONDS="0.5") as (engines, sidecar):
         run = Run(engines, [OUTAGE])
         asyncio.run(run.play(sidecar.proxy, REQUESTS, CONNECTIONS))
+        # The sample that sees the one that came back may be a moment away.
+        sidecar.wait_until(lambda: sidecar.metrics().sum("llm_tier_models_available") == len(TIERS))
         yield Played(engines, run.seen, wait_for_records(sidecar, len(run.seen)), sidecar.metrics())
 
 
