@@ -74,8 +74,8 @@ def run(settings: Settings) -> None:
     listeners.raise_file_limit()
     proxy_socket = listeners.bind(settings.proxy.listen, "proxy.listen")
     admin_sockets = [listeners.bind(address, "admin.listen") for address in settings.admin.listen]
-    completions = settings.completions.listen
-    completions_sockets = [listeners.bind(completions, "completions.listen")] if completions is not None else []
+    address = settings.completions.listen
+    completions_sockets = [] if address is None else [listeners.bind(address, "completions.listen")]
     sidecar = _Sidecar(settings, proxy_port=proxy_socket.getsockname()[1])
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(sidecar.serve(proxy_socket, admin_sockets, completions_sockets))
@@ -149,10 +149,11 @@ class _Sidecar:
             routing_headers=settings.routing.response_headers,
         )
         self.exposition = Exposition(self.metrics, SnapshotFamilies(self.sources()), self.lag)
-        self.rooms = self.make_rooms()
+        views = self.views()
+        self.rooms = self.make_rooms(views)
         keys, origins = _keys(settings.auth.api_keys), settings.admin.cors_origins
         self.admin = admin.application(self.rooms, keys, origins)
-        self.completions = admin.application([completions.room(self.views())], keys, origins)
+        self.completions = admin.application([completions.room(views)], keys, origins)
 
     def make_store(self) -> Store | None:
         """What survives a restart; None where nothing is to."""
@@ -169,9 +170,8 @@ class _Sidecar:
             on_open=partial(restore, self.live.totals),
         )
 
-    def make_rooms(self) -> list[Room]:
+    def make_rooms(self, views: Views) -> list[Room]:
         """Everything that is served on the admin listener."""
-        views = self.views()
         live = self.settings.live
         rooms = [
             exposition.room(self.exposition.render, document=completions.metrics_of(views)),

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, Select, case, func, literal_column, or_, select, text, union_all
+from sqlalchemy import Connection, Integer, Select, case, func, literal_column, or_, select, union_all
 from sqlalchemy.exc import DatabaseError
 
 from exporter.errors import StoreError
-from exporter.store.database import Database
+from exporter.store.database import Database, be_patient
 from exporter.store.reader import kept_since
 from exporter.store.schema import REQUESTS, ROLLUPS, SAMPLES, TOTALS
 from exporter.store.spans import DAY, STEPS
@@ -85,12 +85,6 @@ class Stored(NamedTuple):
     totals: Totals
     kept_since_us: int
     """0: nothing was ever deleted."""
-
-
-def be_patient(connection: Connection) -> None:
-    """Let statements of this transaction take their time: nobody waits for an answer but the operator."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def damages(database: Database) -> list[str] | None:

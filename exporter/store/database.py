@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
 from exporter.errors import StartupError, StoreError
@@ -105,6 +105,12 @@ class Database:
             paramstyle="format",  # by place, as SQLite's, so that `batch` can hand rows to either driver as they are
             **size,
         )
+
+
+def be_patient(connection: Connection) -> None:
+    """Let statements of this transaction take their time: nobody waits for an answer but the operator."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def _server(url: str) -> URL:

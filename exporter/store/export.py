@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Boolean, Column, Float, Select, Table, Text, func, select, tuple_
 
 from exporter.dates import write_time
-from exporter.store.check import be_patient
-from exporter.store.database import Database
+from exporter.store.database import Database, be_patient
 from exporter.store.reader import kept_since
 from exporter.store.schema import REQUESTS
 

@@ -12,6 +12,12 @@ from typing import NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
+QUEUE_FULL = "queue_full"
+REFUSED = "refused"
+"""The database would not have it."""
+SHUTDOWN = "shutdown"
+DROP_REASONS = (QUEUE_FULL, REFUSED, SHUTDOWN)
+"""Why the store never has a record."""
 NAMES_LIMIT = 1000
 """Models, and origins, that are told apart in `Figures`: those with the most requests."""
 
@@ -156,7 +162,7 @@ class StoreStatus:
     written: int
     """Records and samples that were written since the start of the process."""
     dropped: Mapping[str, int]
-    """Those that were not, by reason: `queue_full`, `refused` (the database would not have it), `shutdown`."""
+    """Those that were not, by each of `DROP_REASONS`."""
     write_seconds: float
     """Spent with writing since the start of the process."""
     size_bytes: int | None

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, inspect, text
 
 from exporter.errors import StoreError
-from exporter.store.database import Database
+from exporter.store.database import Database, be_patient
 
 NEWEST = "0001"
 """The revision that this version reads and writes."""
@@ -52,7 +52,7 @@ def migrate(database: Database, on_step: OnStep = lambda _: None) -> bool:
 
     with database.write() as connection:
         if not database.is_sqlite:
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            be_patient(connection)
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         found = _version(connection)

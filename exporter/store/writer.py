@@ -22,7 +22,7 @@ from exporter.record import RequestRecord
 from exporter.store import batch
 from exporter.store.batch import Writing, Written
 from exporter.store.database import Database
-from exporter.store.figures import StoredTotals, StoreStatus
+from exporter.store.figures import DROP_REASONS, QUEUE_FULL, REFUSED, SHUTDOWN, StoredTotals, StoreStatus
 from exporter.store.opening import Opened, open_store
 from exporter.store.rows import Finished
 from exporter.store.sample import Sample
@@ -38,9 +38,6 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 5.0
 MOST_FAILURES = 5
 """Of one batch, that nobody expected, before it is given up."""
-QUEUE_FULL = "queue_full"
-REFUSED = "refused"
-SHUTDOWN = "shutdown"
 
 
 class _Timed(NamedTuple):
@@ -82,7 +79,7 @@ class Writer:
         self._trouble: str | None = None
         """Why nothing can be written now."""
         self._written = 0
-        self._dropped = {QUEUE_FULL: 0, REFUSED: 0, SHUTDOWN: 0}
+        self._dropped = dict.fromkeys(DROP_REASONS, 0)
         self._told_dropped = 0
         self._told_full = False
         """Whether the log says that the queue is full; it is again only after half of it was written."""

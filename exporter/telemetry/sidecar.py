@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from exporter.store.figures import StoreStatus
+from exporter.store.figures import DROP_REASONS, StoreStatus
 from exporter.system.snapshot import CollectorStatus
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import Metric
 from exporter.telemetry.sampled import Sampled, single
 from exporter.telemetry.sources import Sources
-
-DROP_REASONS = ("queue_full", "refused", "shutdown")
-"""Of `StoreStatus.dropped`; each is shown from the start, so that an increase from nothing is seen."""
 
 
 def sidecar_families(sources: Sources, collectors: Collection[CollectorStatus]) -> Iterator[Sampled]:
@@ -52,6 +49,7 @@ def _store(status: StoreStatus) -> Iterator[Sampled]:
     yield single(catalog.SIDECAR_STORE_QUEUE_LENGTH, status.queue_length)
     yield single(catalog.SIDECAR_STORE_QUEUE_LIMIT, status.queue_limit)
     yield single(catalog.SIDECAR_STORE_WRITTEN, status.written)
+    # Each reason is shown from the start, so that an increase from nothing is seen.
     yield _counts(catalog.SIDECAR_STORE_DROPPED, {**dict.fromkeys(DROP_REASONS, 0), **status.dropped})
     yield single(catalog.SIDECAR_STORE_WRITE_TIME, status.write_seconds)
     yield single(catalog.SIDECAR_STORE_SIZE, status.size_bytes)

@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select, text, update
 
 from exporter.store import check, migration
 from exporter.store.check import Difference, Extent
-from exporter.store.database import Database
+from exporter.store.database import Database, be_patient
 from exporter.store.retention import delete_requests, delete_rollups, hide
 from exporter.store.schema import REQUESTS, ROLLUPS, TOTALS
 from exporter.store.spans import HOUR, MINUTE, STEPS
@@ -234,7 +234,7 @@ def test_statements_may_take_their_time(postgresql: PostgreSQL) -> None:
     database = Database(postgresql.create())
     with database.read() as connection:
         assert connection.execute(text("SHOW statement_timeout")).scalar() == "30s"
-        check.be_patient(connection)
+        be_patient(connection)
         assert connection.execute(text("SHOW statement_timeout")).scalar() == "0"
     with database.read() as connection:
         assert connection.execute(text("SHOW statement_timeout")).scalar() == "30s"
