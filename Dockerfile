@@ -6,7 +6,7 @@ COPY pyproject.toml constraints.txt ./
 RUN python -m venv --without-pip /opt/llama-exporter \
  && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 extras = project['optional-dependencies']; \
-print(*project['dependencies'], *extras['postgresql'], *extras['redis'], sep='\n')" > requirements.txt \
+print(*project['dependencies'], *extras['postgresql'], *extras['redis'], *extras['grpc'], sep='\n')" > requirements.txt \
  && pip --python /opt/llama-exporter/bin/python install --no-cache-dir --constraint constraints.txt \
         --requirement requirements.txt
 COPY README.md LICENSE ./

@@ -38,6 +38,7 @@ from exporter.proxy.transport import UpstreamTransport
 from exporter.record import Sink
 from exporter.routing.fleet import Fleet
 from exporter.settings import Settings
+from exporter.settings.otel import OtelSettings
 from exporter.stored import make_sample, name_model, restore
 from exporter.system.amd import AmdCollector
 from exporter.system.availability import Availability, count_models
@@ -60,23 +61,28 @@ from exporter.telemetry.snapshot import SnapshotFamilies
 from exporter.telemetry.sources import Sources
 
 if TYPE_CHECKING:
+    from exporter.otel.otel import OpenTelemetry
     from exporter.store.store import Store
     from exporter.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
+SWITCH_SECONDS = 0.0005
+NOTHING_PUSHED = OtelSettings()
 STORED_SAMPLE_SECONDS = 5.0
 """Between two samples in the store, at least."""
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, otel: OtelSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartupError before anything is started."""
     listeners.raise_file_limit()
+    # A thread that computes (for the store, for OTLP) keeps the event loop waiting for so long: by default 5 ms.
+    sys.setswitchinterval(SWITCH_SECONDS)
     proxy_socket = listeners.bind(settings.proxy.listen, "proxy.listen")
     admin_sockets = [listeners.bind(address, "admin.listen") for address in settings.admin.listen]
     address = settings.completions.listen
     completions_sockets = [] if address is None else [listeners.bind(address, "completions.listen")]
-    sidecar = _Sidecar(settings, proxy_port=proxy_socket.getsockname()[1])
+    sidecar = _Sidecar(settings, otel, proxy_port=proxy_socket.getsockname()[1])
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(sidecar.serve(proxy_socket, admin_sockets, completions_sockets))
 
@@ -97,12 +103,14 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 class _Sidecar:
     """All parts, wired."""
 
-    def __init__(self, settings: Settings, *, proxy_port: int = 0) -> None:
+    def __init__(self, settings: Settings, otel: OtelSettings = NOTHING_PUSHED, *, proxy_port: int = 0) -> None:
         self.settings = settings
         self.upstreams = [make_upstream(each) for each in settings.upstreams]
         self.supervisor = Supervisor()
         self.connections = Connections()
         self.proxy_port = proxy_port
+        self.instance = settings.store.instance or f"{socket.gethostname()}:{proxy_port}"
+        self.otel = self.make_otel(otel)
         self.active = ActiveRequests()
         self.upstream_log = UpstreamLog()
         self.checks_health = settings.sampling.llama_server and len(self.upstreams) > 1
@@ -131,7 +139,7 @@ class _Sidecar:
         self.transport = UpstreamTransport()
         self.forwarder = Forwarder(
             fleet=self.fleet,
-            transport=self.transport,
+            transport=self.transport if self.otel is None else self.otel.wrap(self.transport),
             emit=self.fanout.emit,
             in_flight=self.active,
             gate=Gate(_keys(settings.auth.proxy_api_keys), settings.proxy.max_in_flight),
@@ -147,13 +155,25 @@ class _Sidecar:
             ),
             recording=settings.metrics.enabled,
             routing_headers=settings.routing.response_headers,
+            tracing=self.otel.tracing if self.otel is not None and settings.metrics.enabled else None,
         )
-        self.exposition = Exposition(self.metrics, SnapshotFamilies(self.sources()), self.lag)
+        families = self.metrics, SnapshotFamilies(self.sources()), self.lag
+        self.exposition = Exposition(*families)
+        if self.otel is not None:
+            self.otel.push(families, self.boot_time)
         views = self.views()
         self.rooms = self.make_rooms(views)
         keys, origins = _keys(settings.auth.api_keys), settings.admin.cors_origins
         self.admin = admin.application(self.rooms, keys, origins)
         self.completions = admin.application([completions.room(views)], keys, origins)
+
+    def make_otel(self, settings: OtelSettings) -> OpenTelemetry | None:
+        """What is pushed; None where nothing is to."""
+        if not settings.on:
+            return None
+        from exporter.otel.otel import OpenTelemetry  # noqa: PLC0415 - its libraries take 25 MB
+
+        return OpenTelemetry(settings, self.instance, self.upstreams)
 
     def make_store(self) -> Store | None:
         """What survives a restart; None where nothing is to."""
@@ -165,7 +185,7 @@ class _Sidecar:
         return Store(
             settings.place,
             settings,
-            settings.instance or f"{socket.gethostname()}:{self.proxy_port}",
+            self.instance,
             model_of=lambda record: name_model(record, self.metrics.model_of(record)),
             on_open=partial(restore, self.live.totals),
         )
@@ -263,6 +283,8 @@ class _Sidecar:
         sinks: dict[str, Sink] = {"prometheus": self.metrics.record, "live": self.live.record}
         if self.store is not None:
             sinks["store"] = self.store.writer.record
+        if self.otel is not None and self.otel.sink is not None:
+            sinks["traces"] = self.otel.sink
         if logs.access_log.isEnabledFor(logging.DEBUG):
             sinks["access_log"] = logs.write_access
         return sinks
@@ -281,6 +303,7 @@ class _Sidecar:
             task_restarts=self.supervisor.restarts,
             version=__version__,
             store=lambda: self.store.writer.status() if self.store is not None else None,
+            pushed=lambda: self.otel.status() if self.otel is not None else None,
         )
 
     async def serve(
@@ -299,6 +322,10 @@ class _Sidecar:
             for name, work in self.store.work.items():
                 self.supervisor.start(name, work)
             self.supervisor.start("store_samples", partial(self.keep_samples, self.store.writer))
+        if self.otel is not None:
+            self.otel.announce()
+            for name, work in self.otel.work.items():
+                self.supervisor.start(name, work)
         by_name = {"proxy": [proxy_socket], "admin": admin_sockets, "completions": completions_sockets}
         _announce(self.settings, by_name)
         gc.collect()
@@ -316,6 +343,8 @@ class _Sidecar:
             )
         finally:
             await self.supervisor.stop()
+            if self.otel is not None:
+                await self.otel.close()
             if self.store is not None:
                 await self.store.writer.close()
             await self.sampler.close()
@@ -371,6 +400,11 @@ class _Sidecar:
             self.fleet.out_of_rotation(),
             self.live.recorded_availability.tiers(),
         )
+
+    def boot_time(self) -> float | None:
+        """When the host was started, in UTC seconds since the epoch; None while it is not known."""
+        host = self.sampler.latest.host
+        return None if host is None else host.boot_time
 
     def open_connections(self) -> dict[str, int]:
         """Client connections to the proxy, and live streams of the admin listener."""

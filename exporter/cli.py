@@ -171,7 +171,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     settings = options.load(arguments)
     logs.configure(settings.log.level, settings.log.format)
-    app.run(settings)
+    app.run(settings, config.load_otel())
     return 0
 
 

@@ -1,13 +1,14 @@
 """Where the settings come from: defaults, TOML file, environment, command line, later ones win; and what is wrong with
 them.
 
-`cli` calls `load`. The only file that reads the environment.
+`cli` calls `load` and `load_otel`. The only file that reads the environment.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import logging
 import os
 import re
 import tomllib
@@ -27,7 +28,10 @@ from pydantic_settings import (
 )
 
 from exporter.errors import ConfigError
-from exporter.settings import ENV_PREFIX, Settings, UpstreamSettings
+from exporter.settings import ENV_PREFIX, Settings, UpstreamSettings, otel_variables
+from exporter.settings.otel import GRPC, OtelSettings
+
+log = logging.getLogger(__name__)
 
 ENV_FOREIGN = {
     "LOG_REQUEST_METRICS": ("metrics", "enabled"),
@@ -120,6 +124,35 @@ def load(*, file: Path | None = None, overrides: Mapping[str, Any] | None = None
         raise ConfigError(f"environment: {_first_line(exc)}") from None
     except ValidationError as exc:
         raise ConfigError(_explain(exc, file, overrides or {})) from None
+
+
+def load_otel() -> OtelSettings:
+    """What the standard `OTEL_...` variables say, for traces and metrics to be pushed; odd ones are warned of.
+
+    Raises ConfigError with one line that names the variable.
+    """
+    settings, warnings = otel_variables.read(os.environ)
+    for warning in warnings:
+        log.warning(warning)
+    if settings.on:
+        _prepare_libraries(settings)
+    return settings
+
+
+def _prepare_libraries(settings: OtelSettings) -> None:
+    """Leave the libraries, which read the environment by themselves, no other reading of it than ours."""
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        value = os.environ[name].strip()
+        if value:
+            os.environ[name] = value
+        else:  # As if it were not set, says the specification; some take it for a value.
+            del os.environ[name]
+    opted_in = otel_variables.opted_in(os.environ)
+    if not {"http", "http/dup"}.intersection(opted_in):  # Else spans of the HTTP client have names that are outdated.
+        os.environ[otel_variables.OPT_IN] = ",".join([*opted_in, "http"])
+    if GRPC in (settings.traces.protocol, settings.metrics.protocol):
+        # Its core would write a line about every connection that fails.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 def _first_line(error: Exception) -> str:

@@ -50,6 +50,7 @@ def write_access(record: RequestRecord) -> None:
             "ttft_seconds": record.ttft_seconds and round(record.ttft_seconds, 6),
             "input_tokens": record.input_tokens,
             "output_tokens": record.output_tokens,
+            **({"trace_id": record.trace.trace_id, "span_id": record.trace.span_id} if record.trace else {}),
             **_routing(record),
         },
     )

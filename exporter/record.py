@@ -7,10 +7,10 @@ Durations come from the monotonic clock and are seconds; the one timestamp is UT
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class Word(StrEnum):
@@ -105,6 +105,8 @@ class Attempt:
     """HTTP status of the answer; None when there was none."""
     reused: bool = False
     """Whether the connection had served a request before."""
+    ended_seconds: float | None = None
+    """From the start of the request to the end of the try; None where nobody noted it."""
 
 
 class Decision(NamedTuple):
@@ -135,11 +137,32 @@ class GapHistogram:
     """Gaps per bucket, not cumulative; one longer than `bounds`, the last for +Inf."""
     total_seconds: float
     """Sum of all gaps."""
+    longest_seconds: float = 0.0
+    """The longest gap."""
 
     @property
     def count(self) -> int:
         """Number of gaps."""
         return sum(self.counts)
+
+
+class Trace(Protocol):
+    """The span of a distributed trace that a request is."""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the trace is recorded, so that it is worth a link."""
+
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits, lower-case."""
+
+    @property
+    def span_id(self) -> str:
+        """16 hexadecimal digits, lower-case."""
+
+    def listen(self, headers: Sequence[tuple[bytes, bytes]]) -> Callable[[bytes], None] | None:
+        """What takes the pieces of an answer with these header fields as they are forwarded; None: nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +272,12 @@ class RequestRecord:
     """Prefill speed on uncached tokens, when the server gave `timings`."""
     output_tokens_per_second: float | None
     """Decode speed: the server's `predicted_per_second`, else (n - 1) / (last token - first token)."""
+
+    # What only traces show
+    response_id: str | None = None
+    """`id` of the answer."""
+    trace: Trace | None = None
+    """The sampled trace that the request is part of; None when it is part of none, or of one that is not sampled."""
 
 
 Sink = Callable[[RequestRecord], None]

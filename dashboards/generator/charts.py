@@ -128,9 +128,11 @@ def heatmap(
     unit: str,
     width: int = HALF,
     height: int = 8,
+    exemplar: bool = True,
     empty: str = NO_TRAFFIC,
 ) -> Panel:
-    """How often values lay in which bucket, over time. `expression`: the rate of buckets, by `le`."""
+    """How often values lay in which bucket, over time. `expression`: the rate of buckets, by `le`; `exemplar`: as in
+    `Query`."""
     options = {
         "calculate": False,
         "cellGap": 1,
@@ -155,7 +157,7 @@ def heatmap(
         "hideFrom": {"legend": False, "tooltip": False, "viz": False},
         "scaleDistribution": {"type": "linear"},
     }
-    query = Query(expression, "{{le}}", exemplar=True, heatmap=True)
+    query = Query(expression, "{{le}}", exemplar=exemplar, heatmap=True)
     return Panel("heatmap", title, meaning, (query,), width, height, "short", {}, custom, options, empty=empty)
 
 

@@ -38,7 +38,7 @@ def _read(document: Document, facts: Facts) -> bool:
         return _read_block(mapping(document.get("content_block")), whole(document.get("index")) or 0, facts)
     if kind == "message_start":
         message = mapping(document.get("message"))
-        facts.name_model(message.get("model"))
+        facts.identify(message)
         facts.tokens.note(0, _read_usage(message.get("usage")), {}, {})
     elif kind == "message_delta":
         facts.finish_choice(0, mapping(document.get("delta")).get("stop_reason"))
@@ -57,7 +57,7 @@ def _read_block(block: Document, index: int, facts: Facts) -> bool:
 
 
 def _read_answer(document: Document, facts: Facts) -> None:
-    facts.name_model(document.get("model"))
+    facts.identify(document)
     facts.finish_choice(0, document.get("stop_reason"))
     for number, block in enumerate(map(mapping, items(document.get("content")))):
         _read_block(block, number, facts)

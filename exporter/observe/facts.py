@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.observe.documents import text
+from exporter.observe.documents import Document, text
 from exporter.observe.tokens import Tokens
 
 _CHOICES = 256
@@ -11,10 +11,11 @@ _CHOICES = 256
 class Facts:
     """The mutable facts of one answer. Everything in it is bounded, whatever the peer sends."""
 
-    __slots__ = ("closed", "error_type", "finish", "model", "parse_errors", "tokens", "tool_calls")
+    __slots__ = ("closed", "error_type", "finish", "id", "model", "parse_errors", "tokens", "tool_calls")
 
     def __init__(self) -> None:
         self.model: str | None = None
+        self.id: str | None = None
         self.finish: dict[int, str] = {}
         """Finish reason by choice index."""
         self.tool_calls: set[tuple[int, int]] = set()
@@ -25,10 +26,12 @@ class Facts:
         self.parse_errors = 0
         self.tokens = Tokens()
 
-    def name_model(self, value: object) -> None:
-        """Note the model, unless it is known already."""
+    def identify(self, document: Document) -> None:
+        """Note `model` and `id` of an answer, unless they are known already."""
         if self.model is None:
-            self.model = text(value)
+            self.model = text(document.get("model"))
+        if self.id is None:
+            self.id = text(document.get("id"))
 
     def finish_choice(self, index: int, reason: object) -> None:
         """Note why a choice ended; anything but a string with something in it means that it has not."""

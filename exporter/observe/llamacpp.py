@@ -26,7 +26,7 @@ def _read(document: Document, facts: Facts) -> bool:
 
 def read_result(document: Document, index: int, facts: Facts) -> None:
     """Take the facts of one prompt's result, partial or final; an answer to several prompts is an array of these."""
-    facts.name_model(document.get("model"))
+    facts.identify(document)
     if document.get("stop") is True:
         facts.finish_choice(index, document.get("stop_type", "stop"))
     timings = mapping(document.get("timings"))

@@ -16,7 +16,7 @@ from exporter.observe.facts import Facts
 from exporter.observe.reader import Headers, Reader, open_reader
 from exporter.observe.request import RequestBody, find_origin, query_model, read_body
 from exporter.observe.tokens import Totals, Usage
-from exporter.record import Attempt, AttemptResult, Decision, Outcome, RequestRecord
+from exporter.record import Attempt, AttemptResult, Decision, Outcome, RequestRecord, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Observation:
         "tier",
         "tool_results",
         "tool_uses",
+        "trace",
         "upstream",
     )
 
@@ -116,6 +117,8 @@ class Observation:
         self.decision: Decision | None = None
         self.status_code: int | None = None
         self.response_bytes = 0
+        self.trace: Trace | None = None
+        """The span that somebody has begun for the request, sampled or not."""
         self._look = look
         self._dialect = endpoint.dialect
         self._choices = 1
@@ -337,4 +340,6 @@ class Observation:
             generation_seconds=totals.generation_seconds,
             prompt_tokens_per_second=totals.prompt_per_second,
             output_tokens_per_second=totals.output_per_second or clock.tokens_per_second(output),
+            response_id=facts.id,
+            trace=self.trace if self.trace is not None and self.trace.sampled else None,
         )

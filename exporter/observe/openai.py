@@ -41,7 +41,7 @@ def _glance(frame: bytes, at: int) -> int:
 
 
 def _read(document: Document, facts: Facts) -> bool:
-    facts.name_model(document.get("model"))
+    facts.identify(document)
     content = False
     figures_of = None
     for choice in map(mapping, items(document.get("choices"))):
@@ -81,7 +81,7 @@ def _read_tool_call(call: Document, choice: int, facts: Facts) -> bool:
 
 
 def _read_answer(document: Document, facts: Facts) -> None:
-    facts.name_model(document.get("model"))
+    facts.identify(document)
     choices = list(map(mapping, items(document.get("choices"))))
     for position, choice in enumerate(choices):
         index = whole(choice.get("index"))

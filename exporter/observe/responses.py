@@ -31,7 +31,7 @@ def _read(document: Document, facts: Facts) -> bool:
     if kind == "response.output_item.added":
         return _read_call(mapping(document.get("item")), facts)
     if kind in _FIRST:
-        facts.name_model(mapping(document.get("response")).get("model"))
+        facts.identify(mapping(document.get("response")))
     elif kind in _LAST:
         facts.closed = True
         facts.tokens.note(0, read_usage(document.get("usage")), mapping(document.get("timings")), {})
@@ -54,7 +54,7 @@ def _is_call(item: Document) -> bool:
 
 
 def _read_answer(document: Document, facts: Facts) -> None:
-    facts.name_model(document.get("model"))
+    facts.identify(document)
     reason = mapping(document.get("incomplete_details")).get("reason")
     facts.finish_choice(0, reason or document.get("status"))
     if "output" in document:

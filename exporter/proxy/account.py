@@ -46,6 +46,20 @@ class Account:
             except Exception:
                 self._give_up()
 
+    def listener(self, headers: Sequence[tuple[bytes, bytes]]) -> Callable[[float, bytes], None]:
+        """What is to be called with each piece of the answer that has these header fields: `feed`, and, where somebody
+        wants the answer itself, they too."""
+        trace = self.observation.trace
+        take = None if trace is None else trace.listen(headers)
+        if take is None:
+            return self.feed
+
+        def feed_both(now: float, piece: bytes) -> None:
+            self.feed(now, piece)
+            self._try(take, piece)
+
+        return feed_both
+
     def close(
         self, now: float, outcome: Outcome | None, error_type: str | None, emit: Callable[[RequestRecord], None]
     ) -> None:

@@ -156,7 +156,9 @@ class Attempts:
                 raise failure from exc
             finally:
                 now = self._clock()
-                observation.add_attempt(Attempt(upstream.name, result, now - started, status, exchange.reused))
+                observation.add_attempt(
+                    Attempt(upstream.name, result, now - started, status, exchange.reused, now - observation.started)
+                )
                 if result in (AttemptResult.ANSWERED, AttemptResult.RESENT) and exchange.written_at is not None:
                     observation.add_overhead(max(0.0, exchange.written_at - since - exchange.connect_seconds))
                 _report(use, candidate, result, status, now)
@@ -183,7 +185,12 @@ class Attempts:
             upstream.url,
             headers=headers,
             stream=sending.client,
-            extensions={"exchange": exchange, "timeout": self._timeout},
+            extensions={
+                "exchange": exchange,
+                "timeout": self._timeout,
+                "trace": sending.observation.trace,
+                "upstream": upstream.name,
+            },
         )
         return exchange, request
 

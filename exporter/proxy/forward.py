@@ -33,6 +33,7 @@ from exporter.proxy.relay import Relay, Write
 from exporter.proxy.transport import AnswerStream
 from exporter.record import Outcome, RequestRecord
 from exporter.routing.fleet import Fleet, NobodyError
+from exporter.routing.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,16 @@ class InFlight(Protocol):
 
     def end(self, observation: Observation, now: float) -> None:
         """It has been accounted for."""
+
+
+class Tracing(Protocol):
+    """Who makes a request a part of a distributed trace."""
+
+    def begin(self, observation: Observation, headers: Headers, upstream: Upstream | None) -> None:
+        """Set `observation.trace` to the request's span, unless nobody wants to follow it. Never raises.
+
+        `headers` are the client's; `upstream` is the first to be tried, None when there is none.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,8 @@ class Forwarder:
     alone.
 
     `fleet` says which upstreams may have a request; `emit` receives the records. With `recording` off, traffic flows
-    and nothing is recorded. `routing_headers` adds to answers where they come from.
+    and nothing is recorded. `routing_headers` adds to answers where they come from. `tracing` is told of each request
+    once it is known where it goes, or that it goes nowhere.
     """
 
     def __init__(
@@ -94,6 +106,7 @@ class Forwarder:
         look: Look,
         recording: bool = True,
         routing_headers: bool = False,
+        tracing: Tracing | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -113,6 +126,7 @@ class Forwarder:
         self._look = look
         self._recording = recording
         self._routing_headers = routing_headers
+        self._tracing = tracing
         self._clock = clock
         self._wall = wall
         self.parse_errors: Counter[str] = Counter(dict.fromkeys(DIALECTS, 0))
@@ -156,6 +170,8 @@ class Forwarder:
             client.served()
             now = self._clock()
             self._in_flight.end(observation, now)
+            if self._tracing is not None and observation.trace is None:
+                self._tracing.begin(observation, scope["headers"], None)
             if self._recording:
                 account.close(now, ending.outcome, ending.error_type, self._emit)
 
@@ -171,6 +187,8 @@ class Forwarder:
         seen = body is not None and (observation.request_json is not None or len(body) <= LARGE_BYTES)
         try:
             plan = self._fleet.plan(observation, scope["headers"], seen=seen)
+            if self._tracing is not None:
+                self._tracing.begin(observation, scope["headers"], plan.candidates[0].backend.upstream)
             response, use = await self._attempts.answer(Sending(scope, client, body, waits, observation), plan)
         except RoutingError as error:
             return await self._cannot_route(send, account, error)
@@ -199,7 +217,7 @@ class Forwarder:
             now = self._clock()
             await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
             account.answer(now, response.status_code, headers)
-            observe = account.feed if self._recording else _look_away
+            observe = account.listener(headers) if self._recording else _look_away
             await Relay(stream, send=send, write=write, observe=observe, on_end=client.served, clock=self._clock).run()
         except httpx.TransportError as exc:
             # The head is out: returning without an end makes the server close the connection, which tells the client.

@@ -750,6 +750,51 @@ SIDECAR_STORE_SIZE = Metric(
     Feed.SELF,
     unit="bytes",
 )
+SIDECAR_OTLP_EXPORTS = Metric(
+    "llm_sidecar_otlp_exports",
+    Kind.COUNTER,
+    "Exports by OpenTelemetry that the receiver has taken, by signal; nothing is shown of a signal that is not pushed.",
+    Feed.SELF,
+    unit="exports",
+    labels=("signal",),
+)
+SIDECAR_OTLP_EXPORT_FAILURES = Metric(
+    "llm_sidecar_otlp_export_failures",
+    Kind.COUNTER,
+    "Exports that were given up after all repetitions, by signal.",
+    Feed.SELF,
+    unit="failures",
+    labels=("signal",),
+)
+SIDECAR_OTLP_EXPORTED_SPANS = Metric(
+    "llm_sidecar_otlp_exported_spans",
+    Kind.COUNTER,
+    "Spans that the receiver has taken.",
+    Feed.SELF,
+    unit="spans",
+)
+SIDECAR_OTLP_DROPPED_SPANS = Metric(
+    "llm_sidecar_otlp_dropped_spans",
+    Kind.COUNTER,
+    "Spans that nobody will ever have, by why.",
+    Feed.SELF,
+    unit="spans",
+    labels=("reason",),
+)
+SIDECAR_OTLP_QUEUE_LENGTH = Metric(
+    "llm_sidecar_otlp_queue_length",
+    Kind.GAUGE,
+    "Spans that wait to be exported; traffic never waits for them.",
+    Feed.SELF,
+    unit="spans",
+)
+SIDECAR_OTLP_QUEUE_LIMIT = Metric(
+    "llm_sidecar_otlp_queue_limit",
+    Kind.GAUGE,
+    "How many may wait (`OTEL_BSP_MAX_QUEUE_SIZE`); what comes beyond that is dropped.",
+    Feed.SELF,
+    unit="spans",
+)
 SIDECAR_EVENT_LOOP_LAG = Metric(
     "llm_sidecar_event_loop_lag_seconds",
     Kind.HISTOGRAM,

@@ -90,14 +90,20 @@ class HistogramSeries(Series):
         self.total += value
         self.counts[bucket] += 1
         if exemplar is not None:
-            if self.exemplars is None:
-                self.exemplars = [None] * len(self.counts)
-            self.exemplars[bucket] = exemplar
+            self._keep(bucket, exemplar)
 
-    def merge(self, counts: Sequence[int], total: float) -> None:
-        """Add observations made elsewhere over the same bounds: counts per bucket, +Inf included, and their sum."""
+    def merge(self, counts: Sequence[int], total: float, exemplar: Exemplar | None = None) -> None:
+        """Add observations made elsewhere over the same bounds: counts per bucket, +Inf included, and their sum; and
+        one of them as an exemplar."""
         self.counts[:] = [mine + more for mine, more in zip(self.counts, counts, strict=True)]
         self.total += total
+        if exemplar is not None:
+            self._keep(bisect_left(self.bounds, exemplar.value), exemplar)
+
+    def _keep(self, bucket: int, exemplar: Exemplar) -> None:
+        if self.exemplars is None:
+            self.exemplars = [None] * len(self.counts)
+        self.exemplars[bucket] = exemplar
 
     @property
     def count(self) -> int:

@@ -19,7 +19,7 @@ from exporter.telemetry.buckets import Bounds, Buckets
 from exporter.telemetry.catalog import Metric
 from exporter.telemetry.decisions import DecisionMetrics
 from exporter.telemetry.guard import ERROR_TYPE, FINISH_REASON, Guard
-from exporter.telemetry.instruments import Counter, CounterSeries, Histogram, HistogramSeries
+from exporter.telemetry.instruments import Counter, CounterSeries, Exemplar, Histogram, HistogramSeries
 
 BUNDLE_LIMIT = 4096
 
@@ -39,7 +39,8 @@ _COUNTERS = (
 _TOKEN_TYPES = (("input", "input_tokens"), ("output", "output_tokens"))
 
 _Labels = tuple[str, ...]
-_Add = Callable[[float], None]
+_Add = Callable[..., None]
+"""Takes a value; that of a histogram an exemplar, too."""
 
 
 class _Bundle:
@@ -177,15 +178,19 @@ class RequestMetrics:
     def _observe(self, bundle: _Bundle, record: RequestRecord) -> None:
         self._observe_duration(bundle, record)
         adders = bundle.adders
+        timed = 0 if record.trace is None else len(_HISTOGRAMS)
         for index, (read, open_adder) in enumerate(self._fields):
             value = read(record)
             if value is not None:
                 add = adders[index]
                 if add is None:
                     add = adders[index] = open_adder(bundle.labels)
-                add(value)
+                if index < timed:
+                    add(value, _exemplar(record, value))
+                else:
+                    add(value)
         if record.gaps is not None:
-            self._merge_gaps(bundle, record.gaps)
+            self._merge_gaps(bundle, record.gaps, record)
         for reason in record.finish_reasons:
             self._count_finish_reason(bundle, reason)
 
@@ -194,13 +199,13 @@ class RequestMetrics:
         series = bundle.durations.get(error_type)
         if series is None:
             series = bundle.durations[error_type] = self._duration.series((*bundle.labels, error_type))
-        series.observe(record.duration_seconds)
+        series.observe(record.duration_seconds, _exemplar(record, record.duration_seconds))
 
-    def _merge_gaps(self, bundle: _Bundle, gaps: GapHistogram) -> None:
+    def _merge_gaps(self, bundle: _Bundle, gaps: GapHistogram, record: RequestRecord) -> None:
         series = bundle.gaps
         if series is None:
             series = bundle.gaps = self._gaps.series(bundle.labels)
-        series.merge(rebin(gaps, self._gaps.bounds), gaps.total_seconds)
+        series.merge(rebin(gaps, self._gaps.bounds), gaps.total_seconds, _exemplar(record, gaps.longest_seconds))
 
     def _count_finish_reason(self, bundle: _Bundle, reason: str) -> None:
         reason = self._guard.admit(FINISH_REASON, reason)
@@ -224,6 +229,14 @@ class RequestMetrics:
             for family, (_, field) in zip(self._counters, _COUNTERS, strict=True)
         ]
         return (*histograms, *tokens, *counters)
+
+
+def _exemplar(record: RequestRecord, value: float) -> Exemplar | None:
+    """The link from a value to the trace of its request, where there is one that is sampled."""
+    trace = record.trace
+    if trace is None:
+        return None
+    return Exemplar(trace.trace_id, trace.span_id, value, record.started_at + record.duration_seconds)
 
 
 def rebin(gaps: GapHistogram, bounds: Bounds) -> tuple[int, ...]:

@@ -23,7 +23,9 @@ so scraping often is cheap.
   arrives by OTLP. Everything else is called `llm_` (requests, routing, upstreams) or `llm_sidecar_` (the sidecar
   itself).
 - An unknown value is an absent series, never 0. An empty label is an absent label.
-- OpenMetrics adds `_created` times and UNIT lines, and can carry exemplars.
+- OpenMetrics adds `_created` times and UNIT lines, and exemplars where traces are sent: beside a bucket of the
+  histograms of requests (durations, speeds; not tokens) stand `trace_id` and `span_id` of the newest request in it
+  whose trace is sampled.
 - All buckets can be configured; the defaults are below.
 """
 
@@ -70,7 +72,8 @@ _MEANINGS = {
     "slot": "Number of the slot",
     "listener": "`proxy`, `admin`",
     "reason": "Of records that were dropped: `queue_full`, `refused` (the database would not have them), `shutdown`; "
-    "of a GPU's clocks: why they are held down",
+    "of spans: `queue_full`, `export_failed`; of a GPU's clocks: why they are held down",
+    "signal": "`traces`, `metrics`",
     "hw_id": "G. UUID (NVIDIA) or PCI address (AMD)",
     "hw_name": "G. Name of the product",
     "hw_vendor": "G. `nvidia`, `amd`",

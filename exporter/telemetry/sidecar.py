@@ -1,16 +1,16 @@
-"""Families about the sidecar itself: its version, who is connected, what failed, and how its collectors and its store
-fare.
+"""Families about the sidecar itself: its version, who is connected, what failed, and how its collectors, its store and
+its pushing by OpenTelemetry fare.
 
 `snapshot` calls it at each scrape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from exporter.store.figures import DROP_REASONS, StoreStatus
 from exporter.system.snapshot import CollectorStatus
-from exporter.telemetry import catalog
+from exporter.telemetry import catalog, pushed
 from exporter.telemetry.catalog import Metric
 from exporter.telemetry.sampled import Sampled, single
 from exporter.telemetry.sources import Sources
@@ -27,11 +27,19 @@ def sidecar_families(sources: Sources, collectors: Collection[CollectorStatus]) 
     store = sources.store()
     if store is not None:
         yield from _store(store)
+    push = sources.pushed()
+    if push is not None:
+        yield from _pushed(push)
 
 
 def _counts(metric: Metric, counts: Mapping[str, int]) -> Sampled:
     # A copy: the mapping is live, and may grow while the scrape waits for the event loop.
     return Sampled(metric, [((name,), count) for name, count in counts.items()])
+
+
+def _from_zero(names: Iterable[str], counts: Mapping[str, int]) -> Mapping[str, int]:
+    """Each is shown from the start, so that an increase from nothing is seen."""
+    return {**dict.fromkeys(names, 0), **counts}
 
 
 def _collectors(collectors: Collection[CollectorStatus], now: float) -> Iterator[Sampled]:
@@ -49,7 +57,16 @@ def _store(status: StoreStatus) -> Iterator[Sampled]:
     yield single(catalog.SIDECAR_STORE_QUEUE_LENGTH, status.queue_length)
     yield single(catalog.SIDECAR_STORE_QUEUE_LIMIT, status.queue_limit)
     yield single(catalog.SIDECAR_STORE_WRITTEN, status.written)
-    # Each reason is shown from the start, so that an increase from nothing is seen.
-    yield _counts(catalog.SIDECAR_STORE_DROPPED, {**dict.fromkeys(DROP_REASONS, 0), **status.dropped})
+    yield _counts(catalog.SIDECAR_STORE_DROPPED, _from_zero(DROP_REASONS, status.dropped))
     yield single(catalog.SIDECAR_STORE_WRITE_TIME, status.write_seconds)
     yield single(catalog.SIDECAR_STORE_SIZE, status.size_bytes)
+
+
+def _pushed(status: pushed.PushStatus) -> Iterator[Sampled]:
+    yield _counts(catalog.SIDECAR_OTLP_EXPORTS, status.exports)
+    yield _counts(catalog.SIDECAR_OTLP_EXPORT_FAILURES, _from_zero(status.exports, status.failures))
+    yield single(catalog.SIDECAR_OTLP_EXPORTED_SPANS, status.spans_exported)
+    if status.spans_dropped is not None:
+        yield _counts(catalog.SIDECAR_OTLP_DROPPED_SPANS, _from_zero(pushed.DROP_REASONS, status.spans_dropped))
+    yield single(catalog.SIDECAR_OTLP_QUEUE_LENGTH, status.queue_length)
+    yield single(catalog.SIDECAR_OTLP_QUEUE_LIMIT, status.queue_limit)

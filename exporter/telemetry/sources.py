@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from exporter.store.figures import StoreStatus
 from exporter.system.availability import Availability
 from exporter.system.snapshot import Snapshot
+from exporter.telemetry.pushed import PushStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Sources:
     """Version of this package."""
     store: Callable[[], StoreStatus | None] = lambda: None
     """How the store fares; None where none is configured."""
+    pushed: Callable[[], PushStatus | None] = lambda: None
+    """How pushing by OpenTelemetry fares; None where nothing is pushed."""
     python_version: str = platform.python_version()
     """Version of the Python that runs it."""
     clock: Callable[[], float] = time.monotonic

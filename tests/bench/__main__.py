@@ -19,6 +19,7 @@ from typing import Any
 from tests.bench import table
 from tests.bench.cases import CASES, select
 from tests.bench.live import LiveResult, measure_live
+from tests.bench.otel import OtelResult, measure_otel
 from tests.bench.processes import StartError, raise_file_limit
 from tests.bench.rounds import Results, run_cases
 from tests.bench.routing import Comparison, measure_routing
@@ -27,7 +28,7 @@ from tests.bench.store import StoreResult, empty_stores, measure_store
 from tests.bench.summary import Row, summarise
 from tests.bench.targets import OURS, PROXY_COMMAND, Target, relays_faithfully, start_nginx, start_ours, start_upstream
 
-EXTRAS = ("gap", "routing", "store", "memory", "live")
+EXTRAS = ("gap", "routing", "store", "otel", "memory", "live")
 """What is no case, but can be chosen as one."""
 
 
@@ -42,6 +43,7 @@ class Report:
     routing: list[Comparison]
     """Empty when it was not asked for."""
     store: StoreResult | None
+    otel: OtelResult | None
     live: LiveResult | None
     complaints: list[str]
     """What could not be measured, or was wrong."""
@@ -61,6 +63,8 @@ class Report:
             parts.append(table.render_routing(self.routing))
         if self.store is not None:
             parts.append(table.render_store(self.store))
+        if self.otel is not None:
+            parts.append(table.render_otel(self.otel))
         if self.memory is not None:
             parts.append(table.render_memory(self.memory))
         if self.live is not None:
@@ -77,6 +81,7 @@ class Report:
             "gap": None if self.gap is None else asdict(self.gap),
             "routing": [asdict(one) | {"difference": one.difference, "met": one.met} for one in self.routing],
             "store": None if self.store is None else asdict(self.store),
+            "otel": None if self.otel is None else asdict(self.otel),
             "memory": None if self.memory is None else asdict(self.memory),
             "live": None if self.live is None else asdict(self.live),
             "complaints": self.complaints,
@@ -96,7 +101,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--memory", action="store_true", help="also 100,000 requests with 10,000 model names")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round")
-    parser.add_argument("--proxy-command", default=PROXY_COMMAND, metavar="CMD", help="in the place of llama-exporter")
+    parser.add_argument(
+        "--proxy-command",
+        default=PROXY_COMMAND,
+        metavar="CMD",
+        help="in the place of llama-exporter; of `otel`, one more to compare with",
+    )
     return parser.parse_args(arguments)
 
 
@@ -140,8 +150,10 @@ def measure(
             memory = measure_memory(one_that_has_done_nothing_yet, tell)
     routing = compare_upstreams(options, home, complaints)
     store = compare_stores(options, home, complaints)
+    otel = compare_tracing(options, home, complaints)
     live = observe_live(options, home, complaints)
-    return Report(rows, results, gap, memory, routing, store, live, complaints, (load_before, os.getloadavg()[0]))
+    loads = load_before, os.getloadavg()[0]
+    return Report(rows, results, gap, memory, routing, store, otel, live, complaints, loads)
 
 
 def compare_upstreams(options: argparse.Namespace, home: Path, complaints: list[str]) -> list[Comparison]:
@@ -167,7 +179,23 @@ def compare_stores(options: argparse.Namespace, home: Path, complaints: list[str
     except StartError as error:
         complaints.append(f"llama-exporter did not start with a store: {error}")
         return None
-    complaints += [f"store, {one.case}, {one.store}: {one.errors} errors" for one in found.costs if one.errors]
+    complaints += [f"store, {one.case}, {one.variant}: {one.errors} errors" for one in found.costs if one.errors]
+    return found
+
+
+def compare_tracing(options: argparse.Namespace, home: Path, complaints: list[str]) -> OtelResult | None:
+    """llama-exporter without OpenTelemetry, with it, and another proxy where one was given; nothing when it was not
+    asked for."""
+    if "otel" not in options.only:
+        return None
+    other = None if options.proxy_command == PROXY_COMMAND else options.proxy_command
+    try:
+        found = measure_otel(home, other, options.rounds, options.seconds_per_case, tell)
+    except StartError as error:
+        complaints.append(f"llama-exporter did not start with OpenTelemetry: {error}")
+        return None
+    complaints += [f"otel, {one.case}, {one.variant}: {one.errors} errors" for one in found.costs if one.errors]
+    complaints += [f"otel, {one.case}, {one.variant}: no span arrived" for one in found.spans if not one.exported]
     return found
 
 

@@ -71,6 +71,13 @@ def sample_value(exposition: bytes, name: str) -> float | None:
     return None if found is None else float(found.split()[1])
 
 
+def sample_sum(exposition: bytes, name: str) -> float:
+    """The sum of the samples that have this name, whatever their labels; 0 when there are none."""
+    starts = f"{name} ".encode(), f"{name}{{".encode()
+    found = (line[len(name) :] for line in exposition.split(b"\n") if line.startswith(starts))
+    return sum(float(rest.rpartition(b"}")[2].split()[0]) for rest in found)
+
+
 @dataclass(frozen=True, slots=True)
 class GapFigures:
     """How much later than its pace a chunk came: seconds, as the client of one stream saw it."""

@@ -8,10 +8,12 @@ from itertools import groupby
 from tests.bench.arithmetic import Middle
 from tests.bench.cases import CHUNK_LIMIT, REQUEST_LIMIT
 from tests.bench.live import Crowded, LiveResult
+from tests.bench.otel import LIMITS, OFF, OtelResult, met
 from tests.bench.routing import DIFFERENCE_LIMIT, Comparison
 from tests.bench.scrape import GapFigures, GapResult, MemoryResult
-from tests.bench.store import Cost, StoreResult
+from tests.bench.store import StoreResult
 from tests.bench.summary import Row
+from tests.bench.variants import Cost, Start
 
 MEMORY_TARGET_BYTES = 100_000_000
 
@@ -167,9 +169,9 @@ def _cost_line(one: Cost) -> tuple[str, ...]:
     interval = one.interval if any(one.differences) else None
     return (
         one.case,
-        one.store,
+        one.variant,
         number(one.requests_per_second, 0),
-        with_spread(one.request_us),
+        with_spread(one.middle_us),
         number(one.difference) if interval else "",
         f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else "",
         milliseconds(one.p50),
@@ -184,16 +186,72 @@ def render_store(result: StoreResult) -> str:
         ("history", "store", "requests/s", "CPU us/request", "more", "95 %", "p50 ms", "p99 ms", "errors"),
         *map(_cost_line, result.costs),
     ]
-    starts = [
-        ("", "start s", "RSS MB"),
-        *((one.store, number(one.seconds, 2), megabytes(one.resident_bytes)) for one in result.starts),
-    ]
     explanation = (
         "more: median over the rounds of CPU per request less that without a store, measured right after one another;"
         " 95 %: where that median lies in 19 of 20 cases; start: until /-/healthy is answered, with its tables made;"
         " RSS: without traffic."
     )
-    return "\n".join([*align(costs), "", *align(starts, left=1), explanation])
+    return "\n".join([*align(costs), "", *_start_lines(result.starts), explanation])
+
+
+def _otel_line(one: Cost) -> tuple[str, ...]:
+    interval, share_interval = one.interval, one.share_interval
+    more: tuple[str, ...] = ("", "", "", "")
+    if one.variant != OFF and interval and share_interval:
+        more = (
+            number(one.difference),
+            " to ".join(map(number, interval)),
+            percent(one.share),
+            " to ".join(map(percent, share_interval)),
+        )
+    return (
+        one.case,
+        one.variant,
+        number(one.requests_per_second, 0),
+        with_spread(one.middle_us),
+        *more,
+        verdict(met(one)),
+        milliseconds(one.p50),
+        milliseconds(one.p99),
+        str(one.errors),
+    )
+
+
+def render_otel(result: OtelResult) -> str:
+    """What OpenTelemetry costs."""
+    targets = ", ".join(f"{name} <= {percent(limit)}" for name, limit in LIMITS.items())
+    costs = [
+        (
+            "case",
+            "traced",
+            "requests/s",
+            "CPU us",
+            "more",
+            "95 %",
+            "more",
+            "95 %",
+            targets,
+            "p50 ms",
+            "p99 ms",
+            "errors",
+        ),
+        *map(_otel_line, result.costs),
+    ]
+    spans = [
+        ("case", "traced", "spans exported", "dropped"),
+        *((one.case, one.variant, f"{one.exported:,}", f"{one.dropped:,}") for one in result.spans),
+    ]
+    explanation = (
+        "CPU us: per request; of stream-* per chunk, less what a JSON request takes; exports of spans, one a second,"
+        " are in it; more: median over the rounds of what it is more than off, measured right after one another; 95 %:"
+        " where that median lies in 19 of 20 cases; start: until /-/healthy is answered; RSS: without traffic."
+    )
+    return "\n".join([*align(costs), "", *align(spans), "", *_start_lines(result.starts), explanation])
+
+
+def _start_lines(starts: Sequence[Start]) -> list[str]:
+    lines = ((one.variant, number(one.seconds, 2), megabytes(one.resident_bytes)) for one in starts)
+    return align([("", "start s", "RSS MB"), *lines], left=1)
 
 
 def render_memory(result: MemoryResult) -> str:

@@ -49,7 +49,21 @@ def start_upstream() -> Iterator[Target]:
 @contextmanager
 def start_upstreams(count: int) -> Iterator[list[int]]:
     """Several upstreams in one process, for more of them would compete for the processor: their ports."""
-    command = [sys.executable, "-m", "tests.bench.upstream", str(count)]
+    with _serving("tests.bench.upstream", str(count)) as ports:
+        yield ports
+
+
+@contextmanager
+def start_collector() -> Iterator[int]:
+    """A receiver of OTLP over HTTP: its port."""
+    with _serving("tests.bench.collector") as (port,):
+        yield port
+
+
+@contextmanager
+def _serving(module: str, *arguments: str) -> Iterator[list[int]]:
+    """Run a module that prints its ports, and serves until its standard input is closed."""
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.bench.__main__ import Report, compare_stores, compare_upstreams, error_lines, parse
+from tests.bench.__main__ import Report, compare_stores, compare_tracing, compare_upstreams, error_lines, parse
+from tests.bench.otel import OtelResult, Spans
 from tests.bench.rounds import Measured
 from tests.bench.routing import Comparison
 from tests.bench.store import StoreResult
@@ -28,8 +30,9 @@ def test_upstreams_are_compared_only_where_that_means_something(arguments: list[
     assert complaints == []
 
 
-def test_stores_are_compared_only_when_that_is_asked_for() -> None:
+def test_stores_and_tracing_are_compared_only_when_that_is_asked_for() -> None:
     assert compare_stores(parse([]), Path("nowhere"), []) is None
+    assert compare_tracing(parse([]), Path("nowhere"), []) is None
 
 
 def test_errors_are_named() -> None:
@@ -40,14 +43,17 @@ def test_the_document_is_json_and_has_every_figure() -> None:
     comparison = Comparison("json-1", ((300.0, 330.0), (300.0, 336.0)), 0.001, 0.001, 0)
     results = {"json-32": {"nginx": Measured()}}
     store = StoreResult([COST], [])
-    report = Report(ROWS, results, None, None, [comparison], store, None, ["llama-exporter did not start"], (0.1, 1.96))
+    otel = OtelResult([replace(COST, variant="1%")], [Spans("json-1", "1%", 40, 0)], [])
+    complaints = ["llama-exporter did not start"]
+    report = Report(ROWS, results, None, None, [comparison], store, otel, None, complaints, (0.1, 1.96))
     document = json.loads(json.dumps(report.document()))
     assert document["rows"][0]["figures"]["errors"] == {"connection lost": 2, "status 502": 1}
     assert document["rows"][2]["met"] is False
     assert document["rounds"]["json-32"]["nginx"]["samples"] == []
     (routing,) = document["routing"]
     assert (routing["case"], routing["difference"], routing["met"]) == ("json-1", pytest.approx(0.11), True)
-    assert document["store"]["costs"][0]["store"] == "sqlite"
+    assert document["store"]["costs"][0]["variant"] == "sqlite"
+    assert document["otel"]["spans"] == [{"case": "json-1", "variant": "1%", "exported": 40, "dropped": 0}]
     assert document["complaints"] == ["llama-exporter did not start"]
     assert "load average before and after: 0.1 and 2.0" in report.text()
     assert report.text().endswith("llama-exporter did not start")

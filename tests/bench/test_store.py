@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from tests.bench import table
 from tests.bench.load import Sample
-from tests.bench.store import Cost, Rounds, Start, StoreResult, commands, compare
+from tests.bench.store import StoreResult, commands
 from tests.bench.targets import Target
+from tests.bench.variants import Cost, Rounds, Start, compare
 
 COST = Cost("json-1", "sqlite", (340.0, 350.0, 345.0), (40.0, 45.0, 50.0), 900.0, 0.001, 0.002, 0)
 
@@ -34,7 +35,7 @@ def test_a_store_is_compared_with_none_round_by_round() -> None:
 
 
 def test_the_table() -> None:
-    none = replace(COST, store="none", costs=(300.0, 305.0, 295.0), differences=(0.0, 0.0, 0.0))
+    none = replace(COST, variant="none", costs=(300.0, 305.0, 295.0), differences=(0.0, 0.0, 0.0))
     text = table.render_store(StoreResult([none, COST], [Start("none", 0.912, 67_000_000)]))
     lines = text.splitlines()
     assert lines[2].split() == [

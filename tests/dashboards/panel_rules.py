@@ -41,6 +41,12 @@ TIMES_OF_REQUESTS = frozenset(
     each.name for each in CATALOGUE if (each.kind, each.feed, each.unit) == (Kind.HISTOGRAM, Feed.INFERENCE, "seconds")
 )
 """Histograms of how long requests took; requests have traces."""
+HAVE_EXEMPLARS = frozenset(
+    f"{each.name}_bucket"
+    for each in CATALOGUE
+    if (each.kind, each.feed) == (Kind.HISTOGRAM, Feed.INFERENCE) and each.unit != "tokens"
+)
+"""Samples that the sidecar gives them to."""
 UNLIMITED = frozenset({"ALERTS"})
 """An alert on a whole fleet has no instance."""
 
@@ -150,13 +156,19 @@ def thresholds(document: Json) -> list[str]:
 
 
 def exemplars(document: Json) -> list[str]:
-    """Charts of how long requests take ask for the traces behind them; what is asked once has none."""
+    """Charts of how long requests take ask for the traces behind them; what is asked once, and what is no bucket, has
+    none."""
     found = []
     asked = {where: each["exemplar"] for where, each in targets(document)}
     found += [
         f"{where}: one value has no exemplars"
         for where, each in targets(document)
         if each["exemplar"] and each["instant"]
+    ]
+    found += [
+        f"{each.where}: nothing in it has exemplars"
+        for each in expressions(document)
+        if asked.get(each.where) and not {selector.metric for selector in each.selectors} & HAVE_EXEMPLARS
     ]
     for where, panel in panels(document):
         spread = [

@@ -201,6 +201,7 @@ PLANTED: list[tuple[Check, Change, str]] = [
     (panel_rules.thresholds, colours(None, 2, 1), "[None, 2, 1]"),
     (panel_rules.exemplars, silences, "TTFT by tier, p95 shows no exemplars"),
     (panel_rules.exemplars, of_query("table", exemplar=True), "has no exemplars"),
+    (panel_rules.exemplars, of_query("timeseries", exemplar=True), "nothing in it has exemplars"),
     (
         panel_rules.overrides,
         lambda document: panel(document, "table")["fieldConfig"]["overrides"][0]["matcher"].update(options="Speed"),

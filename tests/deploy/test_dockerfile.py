@@ -114,10 +114,10 @@ def test_its_user_can_write_its_history_and_nothing_else(monkeypatch: pytest.Mon
     assert load_settings().store.place == f"sqlite:///{folder}/history.db"
 
 
-def test_it_has_what_every_store_needs() -> None:
+def test_it_has_what_every_store_and_every_receiver_needs() -> None:
     (extras,) = re.findall(r"print\(\*project\['dependencies'\], (.*), sep=", DOCKERFILE)
-    assert set(re.findall(r"\*extras\['(\w+)'\]", extras)) == {"postgresql", "redis"}
-    assert {"postgresql", "redis"} <= set(project()["optional-dependencies"])
+    assert set(re.findall(r"\*extras\['(\w+)'\]", extras)) == {"postgresql", "redis", "grpc"}
+    assert {"postgresql", "redis", "grpc"} <= set(project()["optional-dependencies"])
 
 
 def test_its_label_has_the_version() -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from exporter.cli import main
 from exporter.config import load as load_settings
+from exporter.settings import otel_variables
+from exporter.settings.otel import OTLP
 from tests.deploy.files import DEPLOY, environment, secrets
 from tests.programs import program
 
@@ -102,6 +104,10 @@ def test_the_example_of_settings_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_p
     every.write_text(re.sub(r"(?m)^# (?=\w+=)", "", ENVIRONMENT.read_text(encoding="utf-8")), encoding="utf-8")
     for name, value in environment(every).items():
         monkeypatch.setenv(name, value)
+    otel, warnings = otel_variables.read(environment(every))
+    assert otel.traces.exporters == {OTLP}
+    assert otel.metrics.exporters == set()
+    assert warnings == []
     settings = load_settings()
     assert settings.admin.listen == ("0.0.0.0:9464",)
     assert len(settings.auth.api_keys) == 1

@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 
+from exporter.settings import otel_variables
+from exporter.settings.otel import HTTP_PROTOBUF, OTLP
 from exporter.telemetry.instruments import Exemplar
 from tests.deploy import compose as services
 from tests.deploy import wiring
-from tests.deploy.files import COMPOSE, DEPLOY, PROMETHEUS, PROVISIONING, ROOT, Data, load, secrets
+from tests.deploy.files import COMPOSE, DEPLOY, PROMETHEUS, PROVISIONING, ROOT, Data, default, load, secrets
 from tests.programs import program
 
 SOURCES = PROVISIONING / "datasources" / "llama-exporter.yml"
 PROVIDERS = PROVISIONING / "dashboards" / "llama-exporter.yml"
 COLLECTOR = DEPLOY / "otel-collector" / "config.yaml"
 TEMPO = DEPLOY / "tempo" / "tempo.yaml"
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 @pytest.fixture
@@ -32,7 +35,8 @@ def test_every_address_is_that_of_a_service(compose: Data) -> None:
     addresses = wiring.addresses(ROOT)
     assert wiring.unanswered(addresses, services.listening(compose, DEPLOY)) == []
     assert ("job llama-exporter", "llama-exporter:9464") in addresses
-    assert {"alerting", "tempo", "data source tempo", "exporter otlp_grpc/tempo"} < {place for place, _ in addresses}
+    named = {place for place, _ in addresses}
+    assert {"sidecar", "alerting", "tempo", "data source tempo", "exporter otlp_grpc/tempo"} < named
 
 
 @pytest.mark.parametrize("address", ["llama_exporter:9464", "llama-exporter:9090", "otel-collector:8888", "nobody:1"])
@@ -45,6 +49,43 @@ def test_a_port_that_moved_is_found(compose: Data) -> None:
     planted["services"]["alertmanager"]["ports"] = ["127.0.0.1:9093:9094"]
     missed = wiring.unanswered(wiring.addresses(ROOT), services.listening(planted, DEPLOY))
     assert missed == ["alerting", "data source alertmanager"]
+
+
+@pytest.mark.parametrize("endpoint", ["http://otel-collector:4319", "http://otel_collector:4318", "http://tempo:4318"])
+def test_a_receiver_that_is_not_there_is_found(compose: Data, endpoint: str) -> None:
+    compose["services"]["llama-exporter"]["environment"][ENDPOINT] = f"${{{ENDPOINT}:-{endpoint}}}"
+    assert wiring.unanswered(wiring.of_sidecar(compose), services.listening(compose, DEPLOY)) == ["sidecar"]
+    compose["services"]["llama-exporter"]["environment"][ENDPOINT] = None
+    assert wiring.of_sidecar(compose) == []
+
+
+def test_the_sidecar_sends_its_traces_where_their_protocol_is_spoken(compose: Data) -> None:
+    settings, warnings = otel_variables.read(given(compose))
+    assert settings.traces.exporters == {OTLP}
+    assert (settings.traces.protocol, warnings) == (HTTP_PROTOBUF, [])
+    spoken = load(COLLECTOR)["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    assert wiring.of_sidecar(compose) == [("sidecar", f"otel-collector:{spoken.rpartition(':')[2]}")]
+
+
+def test_prometheus_has_no_series_twice(compose: Data) -> None:
+    """It scrapes the sidecar, which does not push its metrics unless somebody says so."""
+    (job,) = load(PROMETHEUS / "prometheus.yml")["scrape_configs"]
+    assert job["static_configs"][0]["targets"] == ["llama-exporter:9464"]
+    assert otel_variables.read(given(compose))[0].metrics.exporters == set()
+    assert otel_variables.read(given(compose) | {"OTEL_METRICS_EXPORTER": "otlp"})[0].metrics.exporters == {OTLP}
+
+
+def given(compose: Data) -> dict[str, str]:
+    """The environment of the sidecar where no variable is set."""
+    environment = compose["services"]["llama-exporter"]["environment"]
+    return {name: default(str(value)) for name, value in environment.items() if value is not None}
+
+
+def test_what_is_sent_can_be_said_in_the_environment(compose: Data) -> None:
+    environment = compose["services"]["llama-exporter"]["environment"]
+    told = {name: value for name, value in environment.items() if name.startswith("OTEL_")}
+    assert len(told) > 5
+    assert [name for name, value in told.items() if value is not None and f"${{{name}:-" not in value] == []
 
 
 def test_what_the_collector_publishes_is_what_it_listens_on(compose: Data) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.deploy.files import Data, load
+from tests.deploy.files import Data, default, load
 
 Addresses = list[tuple[str, str]]
 """The place that names an address, and `host:port`."""
@@ -14,11 +14,18 @@ Addresses = list[tuple[str, str]]
 def addresses(root: Path) -> Addresses:
     """All of them."""
     return [
+        *of_sidecar(load(root / "docker-compose.yml")),
         *of_prometheus(load(root / "prometheus" / "prometheus.yml")),
         *of_collector(load(root / "deploy" / "otel-collector" / "config.yaml")),
         *of_tempo(load(root / "deploy" / "tempo" / "tempo.yaml")),
         *of_grafana(load(root / "dashboards" / "provisioning" / "datasources" / "llama-exporter.yml")),
     ]
+
+
+def of_sidecar(compose: Data) -> Addresses:
+    """Where it sends OTLP when nobody says otherwise; nowhere, where nothing names a receiver."""
+    given = compose["services"]["llama-exporter"]["environment"].get("OTEL_EXPORTER_OTLP_ENDPOINT") or ""
+    return [("sidecar", urlsplit(default(given)).netloc)] if default(given) else []
 
 
 def of_prometheus(config: Data) -> Addresses:

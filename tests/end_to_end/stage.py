@@ -1,5 +1,6 @@
 """Everything that a user runs on the first day, for real: the demo, two sidecars, Prometheus with the shipped
-configuration, rules and alerts, Alertmanager with the shipped configuration, and somebody who is told.
+configuration, rules and alerts, Alertmanager with the shipped configuration, somebody who is told, and somebody who
+takes the sidecars' traces and metrics.
 
 It lives in a process of its own (`staging`), which has the lowest priority, so that it disturbs nobody's timing, and
 ends with whoever started it: `conftest`, when the session starts, so that minutes have passed when the tests that look

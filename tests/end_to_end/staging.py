@@ -23,10 +23,14 @@ from tests.end_to_end.shipped import Pace, write_alertmanager, write_prometheus
 from tests.end_to_end.stage import Stage, missing
 from tests.end_to_end.supervision import supervised
 from tests.end_to_end.webhook import webhook
+from tests.otlp.arrived import Arrived
+from tests.otlp.receiver import Failure, Receiver
 from tests.ports import free_ports
 from tests.system.fake_nvml import compile_library
 
 PORTS = free_ports()
+PUSH_PACE = {"OTEL_BSP_SCHEDULE_DELAY": "500", "OTEL_METRIC_EXPORT_INTERVAL": "2000"}
+"""Milliseconds between two pushes of spans, and of metrics: a test has minutes."""
 
 
 class Ours(Child):
@@ -50,14 +54,26 @@ class Ours(Child):
         return http_status(f"{self.admin}/-/ready") == 200
 
 
+class Collector(Receiver):
+    """Takes what is pushed, and keeps nothing of it: a stage lasts for minutes."""
+
+    def take(self, arrived: Arrived) -> Failure | None:
+        """See `Receiver.take`."""
+        failure = super().take(arrived)
+        self.clear()
+        return failure
+
+
 @contextmanager
 def staged(folder: Path, pace: Pace) -> Iterator[Stage]:
     """All of it. Raises StartupError or TimeoutError, with the last words of the part that did not start."""
     with ExitStack() as stack:
-        gpus = _gpus(folder)
-        demo = stack.enter_context(Ours(["demo"], gpus))
+        # First, and so the last to end: what a sidecar pushes when it ends is taken.
+        collector = stack.enter_context(Collector())
+        environment = {**_gpus(folder), **collector.environment, **PUSH_PACE}
+        demo = stack.enter_context(Ours(["demo"], environment))
         began = time.time()
-        other = stack.enter_context(_other_sidecar(folder, gpus))
+        other = stack.enter_context(_other_sidecar(folder, environment))
         receiver = stack.enter_context(webhook())
         alertmanager = stack.enter_context(_alertmanager(folder, receiver, pace))
         prometheus = stack.enter_context(_prometheus(folder, (demo.admin, other.admin), alertmanager, pace))
@@ -81,7 +97,7 @@ def _gpus(folder: Path) -> Mapping[str, str]:
 
 
 @contextmanager
-def _other_sidecar(folder: Path, gpus: Mapping[str, str]) -> Iterator[Ours]:
+def _other_sidecar(folder: Path, environment: Mapping[str, str]) -> Iterator[Ours]:
     """A second sidecar on the same machine, with a vector index, a Redis and a history beside its model."""
     index, model = folder / "vectors.faiss", folder / "tiny.gguf"
     index.write_bytes(bytes(50_000))
@@ -92,7 +108,7 @@ def _other_sidecar(folder: Path, gpus: Mapping[str, str]) -> Iterator[Ours]:
             "LLAMA_EXPORTER_SAMPLING__REDIS_URL": redis,
             "LLAMA_EXPORTER_STORE__URL": f"sqlite:///{folder / 'history.db'}",
         }
-        with Ours(["serve", "--upstream", f"Q4={engine.url}"], {**gpus, **beside}) as sidecar:
+        with Ours(["serve", "--upstream", f"Q4={engine.url}"], {**environment, **beside}) as sidecar:
             yield sidecar
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.dashboards.evaluate import Query, Series, expressions, fault, ready, run, variables
+from tests.dashboards.evaluate import Query, Series, exemplars, expressions, fault, ready, run, variables
 from tests.end_to_end.prometheus import value
 from tests.end_to_end.shipped import SHIPPED
 from tests.end_to_end.sidecar import Metrics
@@ -83,6 +83,25 @@ def test_every_panel_has_something_to_show_of_one_tier(first_day: Stage, name: s
         return there | {title: why for title, why in found.items() if title not in absent}
 
     assert first_day.settled(unexpected) == {}
+
+
+def without_traces(first_day: Stage, name: str) -> list[str]:
+    """Panels of a dashboard that ask for the traces behind their figures, and get none."""
+    values = variables(first_day.prometheus, DASHBOARDS[name], EVERYTHING)
+    seen = time.time() - first_day.began
+    asking = [query for query in expressions(DASHBOARDS[name]) if query.exemplar]
+    filled = (ready(each, interval_seconds=STEP_SECONDS, range_seconds=seen, variables=values) for each in asking)
+    return [
+        query.panel_title
+        for query in filled
+        if not exemplars(first_day.prometheus, query, first_day.began, time.time())
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in DASHBOARDS if name != "resources"])
+def test_charts_lead_to_traces(first_day: Stage, name: str) -> None:
+    assert any(query.exemplar for query in expressions(DASHBOARDS[name]))
+    assert first_day.settled(lambda: without_traces(first_day, name)) == []
 
 
 def test_a_panel_without_data_would_be_noticed(first_day: Stage) -> None:

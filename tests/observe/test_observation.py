@@ -150,7 +150,7 @@ def test_times_of_a_stream() -> None:
     counts = [0] * (len(bounds) + 1)
     counts[bounds.index(1.0)] = 1
     counts[bounds.index(0.5)] = 2
-    assert record.gaps == GapHistogram(bounds, tuple(counts), 2.0)
+    assert record.gaps == GapHistogram(bounds, tuple(counts), 2.0, 1.0)
 
 
 def test_gaps_beyond_the_last_bound() -> None:

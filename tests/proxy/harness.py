@@ -18,7 +18,7 @@ from exporter import listeners
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
 from exporter.observe.observation import Look
-from exporter.proxy.forward import Forwarder, Limits
+from exporter.proxy.forward import Forwarder, Limits, Tracing
 from exporter.proxy.gate import Gate
 from exporter.proxy.transport import UpstreamTransport
 from exporter.record import RequestRecord
@@ -191,10 +191,13 @@ async def running_proxy(
     routing_headers: bool = False,
     grace_seconds: float = 5.0,
     clock: Callable[[], float] = time.monotonic,
+    tracing: Tracing | None = None,
+    around: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] = lambda transport: transport,
 ) -> AsyncIterator[Proxy]:
     """A proxy in front of the upstreams, named u1, u2, ...; their tiers are `tiers`, and Q4 when these are used up.
 
-    No health checks are made: only failures, and what a test tells `proxy.fleet`, say who is well.
+    No health checks are made: only failures, and what a test tells `proxy.fleet`, say who is well. `around` makes the
+    transport that is used of the one that is.
     """
     upstreams = [
         Upstream(f"u{number}", httpx.URL(url), tier=tier, api_key=upstream_api_key)
@@ -206,7 +209,7 @@ async def running_proxy(
     proxies: list[Proxy] = []
     forwarder = Forwarder(
         fleet=fleet,
-        transport=transport,
+        transport=around(transport),
         emit=lambda record: proxies[0].emit(record),  # noqa: PLW0108 - it does not exist yet
         in_flight=active,
         gate=Gate(KeyRing(keys), max_in_flight),
@@ -214,6 +217,7 @@ async def running_proxy(
         look=look,
         recording=recording,
         routing_headers=routing_headers,
+        tracing=tracing,
         clock=clock,
     )
     listener = listeners.bind("127.0.0.1:0", "proxy.listen")

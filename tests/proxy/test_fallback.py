@@ -90,7 +90,7 @@ async def test_the_next_one_answers(name: str, request_bytes: bytes) -> None:
     """The client sees what it would see if it were the only one, and its connection lives on."""
     start, result, status = FAILING[name]
     answer = OK if request_bytes is CHAT else sse_reply(FRAMES)
-    limits = Limits(connect_seconds=0.1)
+    limits = Limits(connect_seconds=0.5)
     async with (
         start() as failing,
         FakeServer(answer) as good,

@@ -46,6 +46,7 @@ from exporter.telemetry.exposition import Exposition
 from exporter.telemetry.guard import Guard
 from exporter.telemetry.lag import EventLoopLag
 from exporter.telemetry.prometheus import RequestMetrics
+from exporter.telemetry.pushed import PushStatus
 from exporter.telemetry.snapshot import SnapshotFamilies
 from exporter.telemetry.sources import Sources
 
@@ -306,6 +307,15 @@ STORE = StoreStatus(
     size_bytes=1_265_664,
 )
 
+PUSHED = PushStatus(
+    exports={"traces": 40, "metrics": 7},
+    failures={"traces": 2},
+    spans_exported=640,
+    spans_dropped={"export_failed": 32},
+    queue_length=3,
+    queue_limit=2048,
+)
+
 
 def sources(snapshot: Snapshot = SNAPSHOT, **changes: Any) -> Sources:
     """Sources over fixed values and fixed clocks."""
@@ -321,6 +331,7 @@ def sources(snapshot: Snapshot = SNAPSHOT, **changes: Any) -> Sources:
         "task_restarts": {"sampler": 0},
         "version": "0.1.0",
         "store": lambda: STORE,
+        "pushed": lambda: PUSHED,
         "python_version": "3.11.0",
         "clock": lambda: 1000.0,
         "wall_clock": lambda: NOW,

@@ -3,39 +3,31 @@ import re
 import pytest
 
 from exporter.telemetry.catalog import CATALOGUE, Kind, Metric
+from tests.otel.translation import UP_DOWN_COUNTER, metric_name
 
 NAMES = [metric.name for metric in CATALOGUE]
 
-# How Prometheus translates the units of the OpenTelemetry conventions (UCUM) that our metrics have; "1" and things in
-# braces are left out, but a gauge of "1" ends in `_ratio`.
-UCUM = {
+UNITS = {
     "gen_ai.client.token.usage": "{token}",
     "hw.energy": "J",
     "hw.fan.speed_ratio": "1",
     "hw.gpu.utilization": "1",
     "hw.power": "W",
-    "hw.status": "{state}",
+    "hw.status": "1",
     "hw.temperature": "Cel",
     "system.cpu.utilization": "1",
     "system.disk.operations": "{operation}",
     "system.network.errors": "{error}",
     "system.network.packet.count": "{packet}",
 }
-SUFFIX = {"s": "seconds", "By": "bytes", "J": "joules", "W": "watts", "Cel": "celsius"}
+"""Units of the OpenTelemetry conventions that our metrics follow, but for times and sizes."""
 
 
 def translate(convention: str, metric: Metric) -> str:
-    """The name that Prometheus gives an OTLP metric, by the rules of its OTLP translator."""
-    seconds = re.search(r"duration|time|uptime", convention)
-    unit = UCUM.get(convention, "s" if seconds else "By")
-    words = re.split(r"[._]", convention)
-    if SUFFIX.get(unit, words[0]) not in words:
-        words.append(SUFFIX[unit])
-    if metric.kind is Kind.COUNTER:
-        words.append("total")
-    if unit == "1" and metric.kind is Kind.GAUGE:
-        words = [*(word for word in words if word != "ratio"), "ratio"]
-    return "_".join(words)
+    """The name that Prometheus gives a metric of the conventions."""
+    unit = UNITS.get(convention, "s" if re.search(r"duration|time|uptime", convention) else "By")
+    kind = UP_DOWN_COUNTER if convention == "hw.status" else metric.kind
+    return metric_name(convention, unit, kind)
 
 
 def test_names_are_unique_and_follow_the_naming_rules() -> None:

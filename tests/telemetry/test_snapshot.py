@@ -19,7 +19,7 @@ from exporter.system.snapshot import (
 from exporter.telemetry.catalog import CATALOGUE
 from exporter.telemetry.sampled import Sampled
 from exporter.telemetry.snapshot import SnapshotFamilies
-from tests.telemetry.examples import GPUS, HOST, ROUTER, SINGLE, SNAPSHOT, STORE, request_metrics, sources
+from tests.telemetry.examples import GPUS, HOST, PUSHED, ROUTER, SINGLE, SNAPSHOT, STORE, request_metrics, sources
 
 Samples = dict[tuple[str, ...], float]
 
@@ -52,7 +52,7 @@ def test_every_metric_of_the_catalogue_is_fed() -> None:
 
 
 def test_nothing_sampled_yet_shows_ourselves_only() -> None:
-    assert set(shown(Snapshot(), store=lambda: None)) == {
+    assert set(shown(Snapshot(), store=lambda: None, pushed=lambda: None)) == {
         "llm_requests_in_flight",
         "llm_tier_models_configured",
         "llm_sidecar_build",
@@ -267,7 +267,10 @@ def test_the_store_is_shown_as_it_is_at_the_scrape() -> None:
 
 
 def of_the_store(families: dict[str, Samples]) -> dict[str, Samples]:
-    prefix = "llm_sidecar_store_"
+    return of_one(families, "llm_sidecar_store_")
+
+
+def of_one(families: dict[str, Samples], prefix: str) -> dict[str, Samples]:
     return {name.removeprefix(prefix): each for name, each in families.items() if name.startswith(prefix)}
 
 
@@ -287,6 +290,39 @@ def test_reasons_for_drops_are_all_listed(dropped: dict[str, int], listed: dict[
 def test_where_nothing_is_stored_there_is_nothing_about_a_store() -> None:
     assert of_the_store(shown(SNAPSHOT, store=lambda: None)) == {}
     assert len(of_the_store(shown(SNAPSHOT))) == 7
+
+
+def pushing(**changes: Any) -> dict[str, Samples]:
+    """What is shown of pushing, without the prefix."""
+    families = SnapshotFamilies(sources(Snapshot(), pushed=lambda: replace(PUSHED, **changes))).families()
+    return of_one(samples_of(families), "llm_sidecar_otlp_")
+
+
+def test_pushing_is_shown_as_it_is_at_the_scrape() -> None:
+    assert pushing() == {
+        "exports": {("traces",): 40, ("metrics",): 7},
+        "export_failures": {("traces",): 2, ("metrics",): 0},
+        "exported_spans": {(): 640},
+        "dropped_spans": {("queue_full",): 0, ("export_failed",): 32},
+        "queue_length": {(): 3},
+        "queue_limit": {(): 2048},
+    }
+    fared = [PUSHED, replace(PUSHED, queue_length=2048)]
+    families = SnapshotFamilies(sources(Snapshot(), pushed=lambda: fared.pop(0)))
+    shown_first, shown_later = (samples_of(families.families()) for _ in range(2))
+    assert shown_first["llm_sidecar_otlp_queue_length"] == {(): 3}
+    assert shown_later["llm_sidecar_otlp_queue_length"] == {(): 2048}
+
+
+def test_nothing_is_shown_of_a_signal_that_is_not_pushed() -> None:
+    no_traces = dict.fromkeys(("spans_exported", "spans_dropped", "queue_length", "queue_limit"))
+    assert pushing(exports={"metrics": 0}, failures={}, **no_traces) == {
+        "exports": {("metrics",): 0},
+        "export_failures": {("metrics",): 0},
+    }
+    only_traces = pushing(exports={"traces": 1}, failures={})
+    assert only_traces["exports"].keys() == only_traces["export_failures"].keys() == {("traces",)}
+    assert of_one(shown(SNAPSHOT, pushed=lambda: None), "llm_sidecar_otlp_") == {}
 
 
 def test_connections_are_counted_at_the_scrape_and_by_listener() -> None:

@@ -110,7 +110,7 @@ PHASES = Row(
             "Time to first token and the prompt cache",
             "The mean time to first token beside the share of prompt tokens that came from the cache: when the share"
             " falls, prompts are evaluated anew and the first token comes later.",
-            Query(mean(catalog.TIME_TO_FIRST_TOKEN), "TTFT, mean", exemplar=True),
+            Query(mean(catalog.TIME_TO_FIRST_TOKEN), "TTFT, mean"),
             Query(figures.cached_share(), "cached prompt tokens"),
             long_names=True,
             unit="s",

@@ -88,7 +88,7 @@ TIERS = Row(
         timeseries(
             "Latency by tier, mean",
             "Mean duration of the requests that ran the model.",
-            Query(mean(catalog.REQUEST_DURATION, by=("tier",)), "{{tier}}", exemplar=True),
+            Query(mean(catalog.REQUEST_DURATION, by=("tier",)), "{{tier}}"),
             unit="s",
             width=THIRD,
             fill=0,
@@ -194,6 +194,7 @@ DECIDED = Row(
             "Score distribution",
             "Routed requests per second by their complexity score.",
             rate(catalog.ROUTING_SCORE, "_bucket", by=("le",)),
+            exemplar=False,
             unit="short",
             width=THIRD,
             empty=NO_CHOICE,

@@ -1,4 +1,5 @@
-"""The sidecar itself: what it costs, whether it keeps up, whether what it shows is fresh, and whether it is kept."""
+"""The sidecar itself: what it costs, whether it keeps up, whether what it shows is fresh, and whether it is kept and
+pushed."""
 
 from __future__ import annotations
 
@@ -26,11 +27,19 @@ def count(title: str, meaning: str, metric: Metric) -> Panel:
     return stat(title, meaning, increase(metric), unit="short", steps=ANY, decimals=0, empty=NO_DATA)
 
 
-QUEUE_USED = " / ".join(
-    value(each, by=("instance",)) for each in (catalog.SIDECAR_STORE_QUEUE_LENGTH, catalog.SIDECAR_STORE_QUEUE_LIMIT)
-)
+def share(part: Metric, whole: Metric) -> str:
+    """How much of one gauge another is, by instance."""
+    return " / ".join(value(each, by=("instance",)) for each in (part, whole))
+
+
+QUEUE_USED = share(catalog.SIDECAR_STORE_QUEUE_LENGTH, catalog.SIDECAR_STORE_QUEUE_LIMIT)
 TIME_PER_RECORD = " / ".join(
     rate(each, by=("instance",)) for each in (catalog.SIDECAR_STORE_WRITE_TIME, catalog.SIDECAR_STORE_WRITTEN)
+)
+SPANS_WAITING = share(catalog.SIDECAR_OTLP_QUEUE_LENGTH, catalog.SIDECAR_OTLP_QUEUE_LIMIT)
+SPANS_PER_REQUEST = (
+    f"{rate(catalog.SIDECAR_OTLP_EXPORTED_SPANS, by=('instance',))}"
+    f" / {rate(catalog.REQUESTS, by=('instance',), **EVERYWHERE)}"
 )
 FAILING = f"count({value(catalog.SIDECAR_COLLECTOR_SUCCESS, by=('instance', 'collector'), operation='min')} == 0)"
 
@@ -103,6 +112,7 @@ COST = Row(
             "Event-loop lag, distribution",
             "Timers per second by their lateness.",
             rate(catalog.SIDECAR_EVENT_LOOP_LAG, "_bucket", by=("le",)),
+            exemplar=False,
             unit="s",
             width=THIRD,
         ),
@@ -148,7 +158,7 @@ COST = Row(
         ),
         timeseries(
             "Threads",
-            "Threads of the sidecar: one serves, the others take samples.",
+            "Threads of the sidecar: one serves, the others take samples, write to the store and push.",
             Query(value(catalog.PROCESS_THREADS, by=("instance",)), "{{instance}}"),
             unit="short",
             width=THIRD,
@@ -253,6 +263,63 @@ STORE = Row(
     ),
 )
 
+OPENTELEMETRY = Row(
+    "OpenTelemetry",
+    (
+        timeseries(
+            "Exports by signal",
+            "Pushes of traces and of metrics per second that the receiver has taken. Metrics are pushed all the time,"
+            " traces when there are some. No data: nothing is pushed.",
+            Query(rate(catalog.SIDECAR_OTLP_EXPORTS, by=("instance", "signal")), "{{instance}} {{signal}}"),
+            unit="ops",
+            width=THIRD,
+            empty=NO_DATA,
+        ),
+        trouble(
+            "Failed exports by signal",
+            "Pushes per second that were given up after all repetitions. Of metrics nothing is lost, since the next"
+            " push has all of them; the spans are.",
+            catalog.SIDECAR_OTLP_EXPORT_FAILURES,
+            "signal",
+        ),
+        trouble(
+            "Spans dropped by reason",
+            "Spans per second that nobody will ever have: more waited than may (`queue_full`), or the receiver did not"
+            " take them (`export_failed`).",
+            catalog.SIDECAR_OTLP_DROPPED_SPANS,
+            "reason",
+        ),
+        timeseries(
+            "Spans exported",
+            "Spans per second that the receiver has taken.",
+            Query(rate(catalog.SIDECAR_OTLP_EXPORTED_SPANS, by=("instance",)), "{{instance}}"),
+            unit="ops",
+            width=THIRD,
+            empty=NO_DATA,
+        ),
+        timeseries(
+            "Spans per request",
+            "Spans that the receiver has taken, divided by finished requests: one of the request and one of each"
+            " attempt, of the share of requests that is sampled.",
+            Query(SPANS_PER_REQUEST, "{{instance}}"),
+            unit="short",
+            width=THIRD,
+            empty=NO_DATA,
+        ),
+        timeseries(
+            "Spans waiting, share of the limit",
+            "How full the queue of spans is that wait to be exported. At 100 % what comes next is dropped; traffic does"
+            " not wait.",
+            Query(SPANS_WAITING, "{{instance}}"),
+            unit="percentunit",
+            width=THIRD,
+            lines_at=thresholds((0.5, YELLOW), (1, RED)),
+            least_top=0.1,
+            empty=NO_DATA,
+        ),
+    ),
+)
+
 TROUBLE = Row(
     "Trouble",
     (
@@ -301,6 +368,7 @@ TROUBLE = Row(
 BOARD = Dashboard(
     "llama-exporter-sidecar",
     "llama-exporter / Sidecar",
-    "The sidecar itself: what it costs, whether it keeps up, whether what it shows is fresh, and whether it is kept.",
-    (HEALTH, COST, COLLECTORS, STORE, TROUBLE),
+    "The sidecar itself: what it costs, whether it keeps up, whether what it shows is fresh, and whether it is kept and"
+    " pushed.",
+    (HEALTH, COST, COLLECTORS, STORE, OPENTELEMETRY, TROUBLE),
 )

@@ -1,0 +1,362 @@
+"""Requests in every dialect, as the attributes of a span."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.observe.endpoints import find_endpoint
+from exporter.otel.asked import asked
+from exporter.otel.messages import ATTRIBUTE_BYTES
+from tests.observe.replays import EXCHANGES
+from tests.otel.schemas import check_parts, read
+
+INPUT = "gen_ai.input.messages"
+SYSTEM = "gen_ai.system_instructions"
+TOOLS = "gen_ai.tool.definitions"
+PNG = "iVBORw0KGgo="
+PARAMETERS = {"type": "object", "properties": {"place": {"type": "string"}}}
+
+
+def text(content: str, **more: str) -> dict[str, Any]:
+    return {"type": "text", "content": content, **more}
+
+
+def user(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "user", "parts": list(parts)}
+
+
+def ask(operation: str, **document: Any) -> dict[str, Any]:
+    """The values of the attributes, all of them valid; every part is what its type says."""
+    found = {name: read(name, value) for name, value in asked(operation, document).items()}
+    for message in found.get(INPUT, ()):
+        check_parts(message["parts"])
+    check_parts(found.get(SYSTEM, []))
+    assert PNG not in json.dumps(found), "media are not copied"
+    return found
+
+
+def test_chat_with_tools() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"place": "Wien"}'}}
+    found = ask(
+        "chat",
+        messages=[
+            {"role": "system", "content": "be kind"},
+            {"role": "user", "name": "ada", "content": "weather?"},
+            {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": "rainy"},
+            {"role": "assistant", "content": "it rains", "refusal": None},
+        ],
+        tools=[{"type": "function", "function": {"name": "weather", "description": "w", "parameters": PARAMETERS}}],
+    )
+    tool_call = {"type": "tool_call", "id": "c1", "name": "weather", "arguments": {"place": "Wien"}}
+    assert found[INPUT] == [
+        {"role": "system", "parts": [text("be kind")]},
+        user(text("weather?")) | {"name": "ada"},
+        {"role": "assistant", "parts": [{"type": "reasoning", "content": "hm"}, tool_call]},
+        {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "rainy"}]},
+        {"role": "assistant", "parts": [text("it rains")]},
+    ]
+    assert found[TOOLS] == [{"type": "function", "name": "weather", "description": "w", "parameters": PARAMETERS}]
+    assert SYSTEM not in found, "what is part of the conversation stays there"
+
+
+@pytest.mark.parametrize(
+    ("block", "part"),
+    [
+        ({"type": "text", "text": "hi"}, text("hi")),
+        ("hi", text("hi")),
+        (
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+            {"type": "blob", "modality": "image", "mime_type": "image/png", "content": ""},
+        ),
+        (
+            {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}},
+            {"type": "uri", "modality": "image", "uri": "https://x.example/a.png"},
+        ),
+        ({"type": "image_url", "image_url": PNG}, {"type": "blob", "modality": "image", "content": ""}),
+        (
+            {"type": "input_audio", "input_audio": {"data": PNG, "format": "wav"}},
+            {"type": "blob", "modality": "audio", "mime_type": "audio/wav", "content": ""},
+        ),
+        (
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PNG}"}},
+            {"type": "blob", "modality": "document", "mime_type": "application/pdf", "content": ""},
+        ),
+        ({"type": "file", "file": {"file_id": "f1"}}, {"type": "file", "modality": "document", "file_id": "f1"}),
+        ({"type": "input_image", "file_id": "f1"}, {"type": "file", "modality": "image", "file_id": "f1"}),
+        (
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+            {"type": "blob", "modality": "image", "mime_type": "image/png", "content": ""},
+        ),
+        (
+            {"type": "image", "data": PNG, "mimeType": "image/png"},
+            {"type": "blob", "modality": "image", "mime_type": "image/png", "content": ""},
+        ),
+        (
+            {"type": "document", "source": {"type": "url", "url": "https://x.example/a.pdf"}},
+            {"type": "uri", "modality": "document", "uri": "https://x.example/a.pdf"},
+        ),
+        ({"type": "document", "source": {"type": "text", "data": "words"}}, text("words")),
+        ({"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "reasoning", "content": "hm"}),
+        ({"type": "redacted_thinking", "data": PNG}, {"type": "redacted_thinking"}),
+        (
+            {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "q"}},
+            {
+                "type": "server_tool_call",
+                "id": "s1",
+                "name": "web_search",
+                "server_tool_call": {"type": "web_search", "input": {"query": "q"}},
+            },
+        ),
+        (
+            {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [{"url": "u"}]},
+            {
+                "type": "server_tool_call_response",
+                "id": "s1",
+                "server_tool_call_response": {"type": "web_search_tool_result", "content": [{"url": "u"}]},
+            },
+        ),
+        ({"type": "hologram", "hologram": PNG}, {"type": "hologram"}),
+    ],
+)
+def test_blocks(block: Any, part: dict[str, Any]) -> None:
+    for operation in ("chat", "messages"):
+        found = ask(operation, messages=[{"role": "user", "content": [text_block("see"), block]}])
+        assert found[INPUT] == [user(text("see"), part)]
+
+
+def text_block(content: str) -> dict[str, str]:
+    return {"type": "text", "text": content}
+
+
+def test_anthropic_conversation() -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    found = ask(
+        "messages",
+        system=[text_block("be kind"), text_block("and brief")],
+        messages=[
+            {"role": "user", "content": "look"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "eye", "input": {"at": 1}}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "t1", "content": [text_block("a cat"), image]},
+                    {"type": "tool_result", "tool_use_id": "t2", "content": [text_block("a dog")], "is_error": True},
+                ],
+            },
+        ],
+        tools=[
+            {"name": "eye", "description": "sees", "input_schema": PARAMETERS},
+            {"type": "custom", "name": "ear", "input_schema": PARAMETERS},
+            {"type": "web_search_20250305", "name": "web_search"},
+        ],
+    )
+    blob = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": ""}
+    responses = [
+        {"type": "tool_call_response", "id": "t1", "response": [text("a cat"), blob]},
+        {"type": "tool_call_response", "id": "t2", "response": "a dog", "is_error": True},
+    ]
+    call = {"type": "tool_call", "id": "t1", "name": "eye", "arguments": {"at": 1}}
+    assert found[INPUT] == [
+        user(text("look")),
+        {"role": "assistant", "parts": [call]},
+        {"role": "tool", "parts": responses},
+    ]
+    assert found[SYSTEM] == [text("be kind"), text("and brief")]
+    assert found[TOOLS] == [
+        {"type": "function", "name": "eye", "description": "sees", "parameters": PARAMETERS},
+        {"type": "function", "name": "ear", "parameters": PARAMETERS},
+        {"type": "web_search_20250305", "name": "web_search"},
+    ]
+
+
+def test_responses() -> None:
+    found = ask(
+        "responses",
+        instructions="be kind",
+        input=[
+            {"role": "developer", "content": "be brief"},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": PNG},
+            {"type": "function_call", "call_id": "c1", "id": "f1", "name": "weather", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "rainy"},
+            {"type": "custom_tool_call", "call_id": "c2", "name": "shell", "input": "ls -l"},
+            {"type": "web_search_call", "id": "w1", "action": {"query": "q"}},
+            {"type": "item_reference", "id": "i1"},
+        ],
+        tools=[{"type": "function", "name": "weather"}, {"type": "web_search"}],
+    )
+    assert [each["role"] for each in found[INPUT]] == [
+        "developer", "user", "assistant", "assistant", "tool", "assistant", "assistant", "assistant"
+    ]  # fmt: skip
+    assert [each["parts"][0] for each in found[INPUT]] == [
+        text("be brief"),
+        text("hi"),
+        {"type": "reasoning", "content": "hm"},
+        {"type": "tool_call", "id": "c1", "name": "weather", "arguments": {}},
+        {"type": "tool_call_response", "id": "c1", "response": "rainy"},
+        {"type": "tool_call", "id": "c2", "name": "shell", "arguments": "ls -l"},
+        {
+            "type": "server_tool_call",
+            "id": "w1",
+            "name": "web_search",
+            "server_tool_call": {"type": "web_search_call", "action": {"query": "q"}},
+        },
+        {"type": "item_reference"},
+    ]
+    assert found[SYSTEM] == [text("be kind")]
+    assert found[TOOLS] == [{"type": "function", "name": "weather"}, {"type": "web_search", "name": "web_search"}]
+    assert ask("responses", input="hi") == {INPUT: [user(text("hi"))]}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "messages"),
+    [
+        ("hi", [user(text("hi"))]),
+        (["one", "two"], [user(text("one")), user(text("two"))]),
+        ([1, 2, 3], [user({"type": "tokens", "count": 3})]),
+        ([1, 2, "and", 3], [user({"type": "tokens", "count": 2}, text("and"), {"type": "tokens", "count": 1})]),
+        ([[1, 2], [3]], [user({"type": "tokens", "count": 2}), user({"type": "tokens", "count": 1})]),
+        (
+            {"prompt_string": "see", "multimodal_data": [PNG]},
+            [user(text("see"), {"type": "blob", "modality": "unknown", "content": ""})],
+        ),
+        ([{"prompt_string": "see"}], [user(text("see"))]),
+    ],
+)
+def test_prompts(prompt: Any, messages: list[Any]) -> None:
+    assert ask("text_completion", prompt=prompt) == {INPUT: messages}
+
+
+@pytest.mark.parametrize("prompt", [None, "", [], {}, 7, [None], [[]]])
+def test_no_prompt(prompt: Any) -> None:
+    assert ask("text_completion", prompt=prompt) == ({INPUT: []} if prompt == 7 else {})
+
+
+def test_prompts_of_several_fields() -> None:
+    assert ask("text_completion", prompt="def a(", suffix=")")[INPUT] == [
+        user(text("def a(", name="prompt"), text(")", name="suffix"))
+    ]
+    extra = [{"filename": "b.py", "text": "import a"}, {"text": "c"}]
+    found = ask("infill", input_extra=extra, input_prefix="def a(", prompt="x", input_suffix=")")
+    names = ("b.py", "input_extra", "input_prefix", "prompt", "input_suffix")
+    contents = ("import a", "c", "def a(", "x", ")")
+    parts = [text(content, name=name) for content, name in zip(contents, names, strict=True)]
+    assert found == {INPUT: [user(*parts)]}
+
+
+def test_embeddings_and_rerank() -> None:
+    assert ask("embeddings", input=["a", "b"]) == {INPUT: [user(text("a")), user(text("b"))]}
+    assert ask("embeddings", content="a") == {INPUT: [user(text("a"))]}
+    ranked = [user(text("q", name="query"), text("a", name="document"), text("b", name="document"))]
+    assert ask("rerank", query="q", documents=["a", {"text": "b"}]) == {INPUT: ranked}
+    assert ask("rerank", query="q", texts=["a", "b"]) == {INPUT: ranked}
+
+
+def test_operations_that_ask_nothing() -> None:
+    assert asked("tokenize", {"content": "hi", "messages": [{"role": "user", "content": "hi"}]}) == {}
+
+
+def test_tools_that_are_too_long_lose_their_details() -> None:
+    tools = [
+        {"type": "function", "function": {"name": f"f{number}", "description": "what", "parameters": {"a": "é " * 9000}}}
+        for number in range(20)
+    ]
+    assert ask("chat", tools=tools) == {
+        TOOLS: [{"type": "function", "name": f"f{number}", "description": "what"} for number in range(20)]
+    }
+    tools[0]["function"] = {"name": "f0", "description": "é" * 30_000}
+    assert ask("chat", tools=[tools[0]] * 9) == {TOOLS: [{"type": "function", "name": "f0"}] * 9}
+
+
+def test_functions_of_old() -> None:
+    found = ask(
+        "chat",
+        messages=[
+            {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{broken"}},
+            {"role": "function", "name": "f", "content": '{"a": 1}'},
+        ],
+        functions=[{"name": "f", "parameters": PARAMETERS}],
+    )
+    call = {"type": "tool_call", "id": None, "name": "f", "arguments": "{broken"}
+    response = {"type": "tool_call_response", "id": None, "response": '{"a": 1}'}
+    assert found[INPUT] == [
+        {"role": "assistant", "parts": [call]},
+        {"role": "tool", "parts": [response], "name": "f"},
+    ]
+    assert found[TOOLS] == [{"type": "function", "name": "f", "parameters": PARAMETERS}]
+
+
+def test_results_of_tools_within_results_end() -> None:
+    block: Any = "deep"
+    for _ in range(5000):
+        block = {"type": "tool_result", "tool_use_id": "t", "content": [block]}
+    found = ask("messages", messages=[{"role": "user", "content": [block]}])
+    assert found[INPUT][0]["role"] == "tool"
+
+
+def test_pictures_in_results_stay_away() -> None:
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    result = {"type": "tool_result", "content": [{"type": "odd"}, picture, {"mimeType": "image/png", "data": PNG}]}
+    found = ask("messages", messages=[{"role": "user", "content": [result]}])
+    assert json.dumps(found[INPUT][0]["parts"][0]["response"]).count("image/png") == 2
+
+
+@pytest.mark.parametrize("name", sorted(EXCHANGES))
+def test_captured_requests(name: str) -> None:
+    exchange = EXCHANGES[name]
+    endpoint = find_endpoint(exchange.method, exchange.path)
+    if not endpoint.inference or name.endswith(("bad-json", "missing-field")):
+        return
+    document = json.loads(exchange.request)
+    found = ask(endpoint.operation, **document)
+    assert found[INPUT][0]["parts"][0]["content"]
+    assert (TOOLS in found) == ("tools" in document)
+
+
+# Anything
+
+KEYS = st.sampled_from(
+    ["role", "content", "type", "text", "messages", "tool_calls", "function", "name", "arguments", "id", "image_url",
+     "url", "source", "data", "media_type", "input", "prompt", "tools", "parameters", "system", "instructions",
+     "documents", "query", "thinking", "format", "file", "file_id", "prompt_string", "multimodal_data", "input_extra",
+     "reasoning_content", "refusal", "output", "summary", "call_id", "tool_use_id", "is_error", "suffix", "functions",
+     "description", "function_call", "action", "server_label", "filename"]
+)  # fmt: skip
+WORDS = st.sampled_from(
+    ["user", "assistant", "tool", "function", "text", "image_url", "image", "input_audio", "tool_use", "tool_result",
+     "thinking", "document", "file", "reasoning", "function_call", "function_call_output", "web_search_call", "message",
+     "web_search_tool_result", "server_tool_use", "base64", "custom", "data:image/png;base64,AAAA", "{}", "https://x"]
+)  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9) | WORDS,
+    lambda values: st.lists(values, max_size=4)
+    | st.dictionaries(KEYS | st.text(st.characters(), max_size=4), values, max_size=6),
+    max_leaves=40,
+)
+OPERATIONS = ["chat", "messages", "responses", "text_completion", "infill", "embeddings", "rerank"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@given(document=st.dictionaries(KEYS, VALUES, max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_anything(operation: str, document: dict[str, Any]) -> None:
+    for name, value in asked(operation, document).items():
+        read(name, value)
+        assert len(value.encode()) <= ATTRIBUTE_BYTES
+
+
+@given(st.lists(VALUES, max_size=6), st.lists(VALUES, max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_any_conversation(messages: list[Any], contents: list[Any]) -> None:
+    messages += [{"role": "user", "content": contents}, {"role": "assistant", "tool_calls": contents}]
+    for operation, key in (("chat", "messages"), ("messages", "messages"), ("responses", "input")):
+        found = asked(operation, {key: messages, "tools": contents, "system": contents, "instructions": contents})
+        for name, value in found.items():
+            read(name, value)
+        assert INPUT in found
