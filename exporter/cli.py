@@ -194,6 +194,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _check_config(arguments: argparse.Namespace) -> int:
     settings = options.load(arguments)
+    config.load_otel()
     names = ", ".join(upstream.name for upstream in settings.upstreams)
     print(f"the settings are valid; upstreams: {names}")
     return 0

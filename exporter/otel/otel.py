@@ -19,6 +19,7 @@ from exporter.otel.delivery import BoundedSpans, Delivery, open_delivery
 from exporter.otel.points import SCOPE, Conversion, Starts
 from exporter.otel.push import MetricsPush
 from exporter.otel.resource import make_resource
+from exporter.otel.roots import Roots
 from exporter.otel.spans import SCHEMA_URL
 from exporter.otel.tracing import Tracing, end_span
 from exporter.otel.transport import TracedTransport
@@ -46,9 +47,10 @@ class OpenTelemetry:
         self.sink: Sink | None = None
         """Ends the spans of finished requests; None as well."""
         if self._delivery.spans is not None:
-            self._provider = make_provider(self._resource, self._delivery.spans)
+            roots = Roots(settings.sampled_share)
+            self._provider = make_provider(self._resource, roots, self._delivery.spans)
             tracer = self._provider.get_tracer(SCOPE, __version__, SCHEMA_URL)
-            self.tracing = Tracing(tracer, upstreams, capture_content=settings.capture_content)
+            self.tracing = Tracing(tracer, upstreams, roots, capture_content=settings.capture_content)
             self.sink = end_span
 
     def wrap(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
@@ -93,9 +95,9 @@ class OpenTelemetry:
         await asyncio.gather(*ends)
 
 
-def make_provider(resource: Resource, spans: BoundedSpans) -> TracerProvider:
+def make_provider(resource: Resource, roots: Roots, spans: BoundedSpans) -> TracerProvider:
     """The SDK's provider, with the sampler of the environment. It ends when `Delivery` does."""
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider = TracerProvider(resource=resource, id_generator=roots, shutdown_on_exit=False)
     provider.add_span_processor(spans)
     return provider
 

@@ -68,9 +68,9 @@ def error_reason(error: BaseException) -> str:
     chain = list(_chain(error))
     for each in reversed(chain):
         if isinstance(each, ssl.SSLCertVerificationError):
-            return f"certificate not trusted: {each.verify_message}"
+            return f"certificate not trusted: {getattr(each, 'verify_message', UNKNOWN)}"
         if isinstance(each, ssl.SSLError):
-            return f"TLS: {(each.reason or 'broken').lower().replace('_', ' ')}"
+            return f"TLS: {(getattr(each, 'reason', None) or UNKNOWN).lower().replace('_', ' ')}"
         if isinstance(each, TimeoutError):
             return TIMED_OUT
         if isinstance(each, socket.gaierror):

@@ -14,7 +14,9 @@ class Session(requests.Session):
     """A session of `requests` as the exporters use it."""
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """As the base class does, but for what it takes from `REQUESTS_CA_BUNDLE` over what the exporter was told."""
+        """As the base class does, but follows nobody elsewhere, and does not prefer what `REQUESTS_CA_BUNDLE` says to
+        what the exporter was told."""
+        kwargs["allow_redirects"] = False
         if self.verify is not True:
             kwargs["verify"] = self.verify
         try:

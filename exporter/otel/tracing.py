@@ -18,8 +18,9 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from exporter.model_name import public_name
 from exporter.observe.observation import Observation
 from exporter.otel import spans
-from exporter.otel.answered import Answer
-from exporter.otel.asked import asked
+from exporter.otel.content.answered import Answer
+from exporter.otel.content.asked import asked
+from exporter.otel.roots import Roots
 from exporter.record import RequestRecord
 from exporter.routing.upstream import Upstream
 
@@ -82,6 +83,19 @@ def end_span(record: RequestRecord) -> None:
         record.trace.end(record)
 
 
+class _NoSpan:
+    """What requests get that nobody follows."""
+
+    sampled = False
+    trace_id = span_id = ""
+
+    def listen(self, _: Headers) -> None:
+        """See `record.Trace`."""
+
+
+NO_SPAN = _NoSpan()
+
+
 class Tracing:
     """Begins spans: for every request that runs the model, and for others whose clients follow them by a trace."""
 
@@ -89,11 +103,14 @@ class Tracing:
         self,
         tracer: Tracer,
         upstreams: Iterable[Upstream],
+        roots: Roots,
         *,
         propagator: TextMapPropagator | None = None,
         capture_content: bool = False,
     ) -> None:
+        """`roots` are the ids of the tracer's provider."""
         self._tracer = tracer
+        self._roots = roots
         self._places = {each.name: spans.place_of(each) for each in upstreams}
         self._propagator = propagate.get_global_textmap() if propagator is None else propagator
         self._fields = {name.lower().encode() for name in self._propagator.fields} - {BAGGAGE.encode()}
@@ -104,8 +121,8 @@ class Tracing:
         """See `proxy.forward.Tracing`."""
         try:
             fields = [field for field in headers if field[0] in self._fields]
-            if fields or observation.inference:
-                observation.trace = self._begin(observation, fields, upstream)
+            followed = fields or (observation.inference and self._roots.draw())
+            observation.trace = self._begin(observation, fields, upstream) if followed else NO_SPAN
         except Exception:
             if not self._has_failed:
                 self._has_failed = True
@@ -128,8 +145,9 @@ class Tracing:
             span.set_attributes(spans.asked_attributes(document))
             if self._capture_content:
                 span.set_attributes(asked(observation.operation, document))
+        wanted = recording and self._capture_content and observation.inference
         context = api.set_span_in_context(span, parent)
-        return RequestSpan(span, context, self._places, Answer() if recording and self._capture_content else None)
+        return RequestSpan(span, context, self._places, Answer() if wanted else None)
 
 
 def as_carrier(fields: Headers) -> Mapping[str, list[str]]:

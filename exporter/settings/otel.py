@@ -56,6 +56,8 @@ class OtelSettings:
     metrics: SignalSettings = SignalSettings()
     metrics_interval_seconds: float = 60.0
     """Between two pushes of metrics."""
+    sampled_share: float = 1.0
+    """Of the traces that begin here, the share that the sampler takes."""
     queue_spans: int = 2048
     """Spans that wait to be exported; what comes beyond that is dropped, and counted."""
     batch_spans: int = 512

@@ -145,13 +145,13 @@ def _check_common(variables: Variables) -> None:
 def _of_traces(variables: Variables) -> dict[str, Any]:
     """What else matters to traces; here, too, the sampler is checked, which the SDK reads by itself."""
     sampler = variables.word(variables.first(SAMPLER), SAMPLERS, "parentbased_always_on")
-    if sampler.endswith(RATIO):
-        variables.check_share(f"{SAMPLER}_ARG")
+    share = variables.share(f"{SAMPLER}_ARG") if sampler.endswith(RATIO) else float(sampler.endswith("always_on"))
     queue = variables.whole(QUEUE, OtelSettings().queue_spans)
     batch = variables.whole(BATCH, min(OtelSettings().batch_spans, queue))
     if batch > queue:
         raise wrong(BATCH, f"{batch} is more than may wait: {QUEUE} is {queue}")
     return {
+        "sampled_share": share,
         "queue_spans": queue,
         "batch_spans": batch,
         "batch_delay_seconds": variables.seconds(variables.first(DELAY), OtelSettings().batch_delay_seconds),

@@ -92,12 +92,13 @@ class Variables:
             raise wrong(name, f"must be a whole number from {least} to {most}")
         return int(said.value)
 
-    def check_share(self, name: str) -> None:
-        """A number from 0 to 1, if it is set."""
+    def share(self, name: str) -> float:
+        """A number from 0 to 1; 1 where it is not set."""
         said = self.first(name)
-        value = _number(said.value) if said else 0.0
+        value = _number(said.value) if said else 1.0
         if value is None or not 0 <= value <= 1:
             raise wrong(name, "must be a number from 0 to 1")
+        return value
 
     def check_limit(self, name: str) -> None:
         """A limit of the SDK: a number, or `unset`; or nothing."""

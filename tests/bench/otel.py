@@ -3,6 +3,9 @@ all of them traced, in turns; the memory that each takes, and the time until it 
 
 Metrics are pushed as well, at the interval that is the default. Spans are exported each second: each measured interval
 then holds the exports of as many spans as are made in it, which are part of the cost.
+
+`--proxy-command` adds one more variant. An earlier version in another folder, begun with `env -C FOLDER python -m
+exporter serve ...`, shows what OpenTelemetry costs whoever does not use it.
 """
 
 from __future__ import annotations

@@ -221,20 +221,7 @@ def render_otel(result: OtelResult) -> str:
     """What OpenTelemetry costs."""
     targets = ", ".join(f"{name} <= {percent(limit)}" for name, limit in LIMITS.items())
     costs = [
-        (
-            "case",
-            "traced",
-            "requests/s",
-            "CPU us",
-            "more",
-            "95 %",
-            "more",
-            "95 %",
-            targets,
-            "p50 ms",
-            "p99 ms",
-            "errors",
-        ),
+        ("case", "traced", "req/s", "CPU us", "more", "95 %", "more", "95 %", targets, "p50 ms", "p99 ms", "errors"),
         *map(_otel_line, result.costs),
     ]
     spans = [

@@ -75,6 +75,15 @@ def test_unknown_environment_variable() -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["serve", "check-config"])
+def test_a_variable_of_opentelemetry_that_is_wrong(command: str) -> None:
+    line = refused(command, environment={"OTEL_TRACES_EXPORTER": "otpl"})
+    assert line == (
+        "llama-exporter: environment: OTEL_TRACES_EXPORTER: 'otpl' is none of console, logging, none, otlp; "
+        "did you mean otlp?"
+    )
+
+
 def test_check_config_and_print_config_hide_secrets(tmp_path: Path) -> None:
     secret = "geheim-7f3a"
     answer = run_cli("print-config", environment={"PROXY_API_KEY": secret})

@@ -27,7 +27,8 @@ from tests.otel.exports import environment, logged, loud_again, metrics, spans
 from tests.otlp.receiver import GRPC, HTTP, Receiver
 
 BOTH = pytest.mark.parametrize("transport", [HTTP, GRPC])
-QUICK = {"OTEL_EXPORTER_OTLP_TIMEOUT": "150", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+QUICK = {"OTEL_EXPORTER_OTLP_TIMEOUT": "700", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+"""Less patience than the 0.8 s before an export is tried again."""
 
 
 @pytest.fixture(autouse=True)

@@ -187,7 +187,7 @@ def test_what_is_not_tried_again(transport: str) -> None:
 @BOTH
 def test_nobody_listens(transport: str) -> None:
     receiver = Receiver(transport)
-    reasons = send(**receiver.environment, OTEL_EXPORTER_OTLP_TIMEOUT="100").reasons
+    reasons = send(**receiver.environment, OTEL_EXPORTER_OTLP_TIMEOUT="700").reasons
     assert set(reasons) <= {"connection refused", "gRPC UNAVAILABLE (connection refused)"}
 
 
@@ -229,7 +229,7 @@ def test_tls(transport: str, authority: Tls, certificate: Tls) -> None:
 @BOTH
 def test_who_is_not_trusted(transport: str, certificate: Tls, folder: Path) -> None:
     stranger = make_authority(folder, "stranger")
-    trusted = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(stranger.certificate), "OTEL_EXPORTER_OTLP_TIMEOUT": "150"}
+    trusted = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(stranger.certificate), "OTEL_EXPORTER_OTLP_TIMEOUT": "700"}
     with Receiver(transport, tls=certificate) as receiver:
         sent = send(**receiver.environment, **trusted)
         assert (sent[:2], receiver.requests) == ((False, False), [])
@@ -335,5 +335,5 @@ def test_what_libraries_say_is_not_shown() -> None:
     receiver = Receiver()
     with logged(logging.INFO) as lines:
         quiet_libraries()
-        send(**receiver.environment, OTEL_EXPORTER_OTLP_TIMEOUT="100")
+        send(**receiver.environment, OTEL_EXPORTER_OTLP_TIMEOUT="700")
     assert lines == []

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
 from opentelemetry.trace import SpanKind, StatusCode
 
 from exporter.proxy.forward import Limits
@@ -165,13 +165,37 @@ async def test_what_is_not_sampled_is_passed_on_as_that() -> None:
     assert header(server.requests[0], "tracestate") == ["vendor=1"]
 
 
-@pytest.mark.parametrize("sampler", [ALWAYS_OFF, DEFAULT_OFF], ids=str)
-async def test_a_sampler_that_takes_nothing(sampler: object) -> None:
-    async with FakeServer(json_reply(ANSWER)) as server, traced_proxy(server.url, sampler=sampler) as traced:  # type: ignore[arg-type]
+@pytest.mark.parametrize("fields", [[], [SAMPLED]], ids=["alone", "in a trace"])
+async def test_a_sampler_that_takes_nothing(fields: list[tuple[str, str]]) -> None:
+    """What has no context gets none; a context that there is goes on, though not from here."""
+    async with (
+        FakeServer(json_reply(ANSWER)) as server,
+        traced_proxy(server.url, sampler=ALWAYS_OFF, share=0.0) as traced,
+    ):
         async with await traced.proxy.connect() as client:
-            assert (await client.exchange(chat()))[0] == 200
+            assert (await client.exchange(chat(*fields)))[0] == 200
         assert await traced.spans() == []
-    assert header(server.requests[0], "traceparent")[0].endswith(("-00", "-02"))
+    sent = header(server.requests[0], "traceparent")
+    assert len(sent) == len(fields)
+    assert all(TRACE in each and int(each[-2:], 16) & 1 == 0 for each in sent)
+
+
+async def test_a_share_of_the_traces_that_begin_here() -> None:
+    """The sampler decides as was decided before: no trace that was drawn is lost."""
+    share = 0.25
+    sampler = ParentBasedTraceIdRatio(share)
+    async with (
+        FakeServer(json_reply(ANSWER)) as server,
+        traced_proxy(server.url, sampler=sampler, share=share) as traced,
+        await traced.proxy.connect() as client,
+    ):
+        for _ in range(200):
+            await client.exchange(chat())
+        spans = await traced.spans(200)
+        sampled = [record for record in traced.proxy.records if record.trace is not None]
+    assert 20 < len(sampled) < 85  # six standard deviations
+    assert len(spans) == 2 * len(sampled)
+    assert sum(bool(header(request, "traceparent")) for request in server.requests) == len(sampled)
 
 
 @pytest.mark.parametrize("fields", [[], [UNSAMPLED], [SAMPLED]], ids=["none", "unsampled", "sampled"])

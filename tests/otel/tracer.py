@@ -19,6 +19,7 @@ from tests.proxy.harness import Proxy, running_proxy
 
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # before the instrumentation is first used
 
+from exporter.otel.roots import Roots
 from exporter.otel.tracing import Tracing, end_span
 from exporter.otel.transport import TracedTransport
 
@@ -45,14 +46,15 @@ class Traced:
 
 @contextlib.asynccontextmanager
 async def traced_proxy(
-    *urls: str, sampler: Sampler = DEFAULT_ON, capture_content: bool = False, **more: Any
+    *urls: str, sampler: Sampler = DEFAULT_ON, share: float = 1.0, capture_content: bool = False, **more: Any
 ) -> AsyncIterator[Traced]:
-    """A proxy whose requests are traced."""
+    """A proxy whose requests are traced. `share` is what the sampler takes of the traces that begin here."""
     exporter = InMemorySpanExporter()
-    provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    roots = Roots(share)
+    provider = TracerProvider(sampler=sampler, id_generator=roots, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     upstreams = [Upstream(f"u{number}", httpx.URL(url)) for number, url in enumerate(urls, 1)]
-    tracing = Tracing(provider.get_tracer("test", "1", SCHEMA_URL), upstreams, capture_content=capture_content)
+    tracing = Tracing(provider.get_tracer("test", "1", SCHEMA_URL), upstreams, roots, capture_content=capture_content)
     async with running_proxy(
         *urls, tracing=tracing, around=lambda transport: TracedTransport(transport, provider), **more
     ) as proxy:

@@ -10,9 +10,9 @@ from itertools import groupby
 from typing import Any
 
 from exporter.observe.documents import Document, items, mapping, text
-from exporter.otel.media import blob
-from exporter.otel.messages import Message, Part, copy, write_conversation, write_first_fitting, write_parts
-from exporter.otel.parts import read_content, read_item, read_message, text_part
+from exporter.otel.content.media import blob
+from exporter.otel.content.messages import Message, Part, copy, write_conversation, write_first_fitting, write_parts
+from exporter.otel.content.parts import read_content, read_item, read_message, text_part
 
 INPUT_MESSAGES = "gen_ai.input.messages"
 SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
@@ -112,7 +112,11 @@ def _read_prompt_parts(prompt: object) -> list[Part]:
     [...]}`."""
     if isinstance(prompt, dict):
         media = [blob("unknown") for _ in items(prompt.get("multimodal_data"))]
-        return read_content(prompt.get("prompt_string")) + media if media else read_content(prompt.get("prompt_string", prompt))
+        return (
+            read_content(prompt.get("prompt_string")) + media
+            if media
+            else read_content(prompt.get("prompt_string", prompt))
+        )
     return list(_count_tokens(prompt)) if isinstance(prompt, list) else read_content(prompt)
 
 

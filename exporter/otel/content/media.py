@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.observe.documents import Document, mapping, text
-from exporter.otel.messages import Part, cut
+from exporter.otel.content.messages import Part, cut
 
 KINDS = frozenset(
     {"image_url", "input_image", "image", "video_url", "input_video", "video", "input_audio", "audio_url", "audio"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonschema_rs import Draft7Validator
 
-FOLDER = Path(__file__).resolve().parents[1] / "golden" / "semconv"
+FOLDER = Path(__file__).resolve().parents[2] / "golden" / "semconv"
 DOCUMENTS: dict[str, dict[str, Any]] = {
     name: json.loads((FOLDER / f"gen-ai-{name.partition('.')[2].replace('.', '-').replace('_', '-')}.json").read_text())
     for name in (

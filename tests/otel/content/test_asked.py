@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.observe.endpoints import find_endpoint
-from exporter.otel.asked import asked
-from exporter.otel.messages import ATTRIBUTE_BYTES
-from tests.observe.replays import EXCHANGES
-from tests.otel.schemas import check_parts, read
+from exporter.otel.content.asked import asked
+from exporter.otel.content.messages import ATTRIBUTE_BYTES
+from tests.observe.replays import EXCHANGES, Exchange
+from tests.otel.content.schemas import check_parts, read
 
 INPUT = "gen_ai.input.messages"
 SYSTEM = "gen_ai.system_instructions"
@@ -102,6 +102,7 @@ def test_chat_with_tools() -> None:
             {"type": "uri", "modality": "document", "uri": "https://x.example/a.pdf"},
         ),
         ({"type": "document", "source": {"type": "text", "data": "words"}}, text("words")),
+        ({"type": "image"}, {"type": "blob", "modality": "image", "content": ""}),
         ({"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "reasoning", "content": "hm"}),
         ({"type": "redacted_thinking", "data": PNG}, {"type": "redacted_thinking"}),
         (
@@ -122,6 +123,7 @@ def test_chat_with_tools() -> None:
             },
         ),
         ({"type": "hologram", "hologram": PNG}, {"type": "hologram"}),
+        ({"type": "poem", "text": "oh", "data": PNG}, {"type": "poem", "content": "oh"}),
     ],
 )
 def test_blocks(block: Any, part: dict[str, Any]) -> None:
@@ -235,7 +237,7 @@ def test_prompts(prompt: Any, messages: list[Any]) -> None:
 
 @pytest.mark.parametrize("prompt", [None, "", [], {}, 7, [None], [[]]])
 def test_no_prompt(prompt: Any) -> None:
-    assert ask("text_completion", prompt=prompt) == ({INPUT: []} if prompt == 7 else {})
+    assert ask("text_completion", prompt=prompt) == {}
 
 
 def test_prompts_of_several_fields() -> None:
@@ -258,13 +260,28 @@ def test_embeddings_and_rerank() -> None:
     assert ask("rerank", query="q", texts=["a", "b"]) == {INPUT: ranked}
 
 
+def test_every_text_is_cut() -> None:
+    """Wherever a text may stand."""
+    words = "a word " * 20_000
+    block = {"type": "poem", "text": words}
+    result = {"type": "tool_result", "content": words}
+    call = {"type": "tool_use", "name": "f", "input": {"a": words}}
+    for content in (words, text_block(words), block, result, call, {"type": "thinking", "thinking": words}):
+        messages = [{"role": "user", "content": [content]}]
+        found = ask("messages", messages=messages, system=words, tools=[{"name": "f", "description": words}])
+        assert json.dumps(found, ensure_ascii=False).count('a word …"') == 3
+
+
 def test_operations_that_ask_nothing() -> None:
     assert asked("tokenize", {"content": "hi", "messages": [{"role": "user", "content": "hi"}]}) == {}
 
 
 def test_tools_that_are_too_long_lose_their_details() -> None:
     tools = [
-        {"type": "function", "function": {"name": f"f{number}", "description": "what", "parameters": {"a": "é " * 9000}}}
+        {
+            "type": "function",
+            "function": {"name": f"f{number}", "description": "what", "parameters": {"a": "é " * 9000}},
+        }
         for number in range(20)
     ]
     assert ask("chat", tools=tools) == {
@@ -307,14 +324,20 @@ def test_pictures_in_results_stay_away() -> None:
     assert json.dumps(found[INPUT][0]["parts"][0]["response"]).count("image/png") == 2
 
 
-@pytest.mark.parametrize("name", sorted(EXCHANGES))
-def test_captured_requests(name: str) -> None:
-    exchange = EXCHANGES[name]
+def operation_of(exchange: Exchange) -> str | None:
+    """Of a captured request that the model is asked something by."""
     endpoint = find_endpoint(exchange.method, exchange.path)
-    if not endpoint.inference or name.endswith(("bad-json", "missing-field")):
-        return
-    document = json.loads(exchange.request)
-    found = ask(endpoint.operation, **document)
+    is_broken = exchange.name in ("error-bad-json", "error-missing-field")
+    return endpoint.operation if endpoint.inference and not is_broken else None
+
+
+CAPTURED = sorted(name for name, exchange in EXCHANGES.items() if operation_of(exchange))
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_captured_requests(name: str) -> None:
+    document = json.loads(EXCHANGES[name].request)
+    found = ask(operation_of(EXCHANGES[name]) or "", **document)
     assert found[INPUT][0]["parts"][0]["content"]
     assert (TOOLS in found) == ("tools" in document)
 
@@ -335,8 +358,9 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9) | WORDS,
-    lambda values: st.lists(values, max_size=4)
-    | st.dictionaries(KEYS | st.text(st.characters(), max_size=4), values, max_size=6),
+    lambda values: (
+        st.lists(values, max_size=4) | st.dictionaries(KEYS | st.text(st.characters(), max_size=4), values, max_size=6)
+    ),
     max_leaves=40,
 )
 OPERATIONS = ["chat", "messages", "responses", "text_completion", "infill", "embeddings", "rerank"]

@@ -1,7 +1,7 @@
 """Parts of messages by the GenAI conventions, from the content blocks, messages and items of all dialects.
 
 `asked` reads requests by it, `answered` answers. Whatever JSON comes, nothing here raises; what has no form that is
-known is named by its type alone.
+known is named by its type, with its text if it has one.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from exporter.observe.documents import Document, items, mapping, parse, text
-from exporter.otel import media
-from exporter.otel.messages import TEXT_CHARACTERS, Message, Part, copy, cut
+from exporter.otel.content import media
+from exporter.otel.content.messages import TEXT_CHARACTERS, Message, Part, copy, cut
 
 Readers = Mapping[str, Callable[[Document], Part | None]]
 """By type of a content block."""
@@ -90,7 +90,10 @@ def _read_block(block: object, readers: Readers) -> Part | None:
     read = readers.get(kind)
     if read is not None:
         return read(fields)
-    return _read_server_result(kind, fields) if kind.endswith("_tool_result") else {"type": kind}
+    if kind.endswith("_tool_result"):
+        return _read_server_result(kind, fields)
+    words = fields.get("text")
+    return {"type": kind, "content": cut(words)} if isinstance(words, str) else {"type": kind}
 
 
 def _read_text(block: Document) -> Part | None:
@@ -191,13 +194,13 @@ def read_item(value: object) -> Message | None:
     if not isinstance(value, dict):
         return None
     kind = text(value.get("type")) or "message"
-    if kind == "message":
-        return read_message(value)
     if kind.endswith("_output"):
         return {"role": _TOOL, "parts": [tool_response(value.get("call_id"), value.get("output"))]}
     if kind == "reasoning":
         thoughts = items(value.get("content")) or items(value.get("summary"))
         return {"role": _ASSISTANT, "parts": read_content(thoughts, _PLAIN_BLOCKS)}
+    if kind == "message" or isinstance(value.get("content"), list):
+        return read_message(value)  # also one whose type was cut off
     return {"role": _ASSISTANT, "parts": [_read_call(kind, value)]}
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from exporter.observe.documents import Document, items, mapping, parse, text, whole
 from exporter.observe.encoding import is_identity, make_inflater
-from exporter.otel.fragment import parse_beginning
-from exporter.otel.messages import Message, Part, cut, write_answers
-from exporter.otel.parts import read_content, read_item, read_message
-from exporter.otel.streamed import assemble
+from exporter.otel.content.fragment import parse_beginning
+from exporter.otel.content.messages import Message, Part, cut, write_answers
+from exporter.otel.content.parts import read_content, read_item, read_message
+from exporter.otel.content.streamed import assemble
 
 Headers = Sequence[tuple[bytes, bytes]]
 

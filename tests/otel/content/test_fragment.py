@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from exporter.otel.fragment import parse_beginning
+from exporter.otel.content.fragment import parse_beginning
 
 DOCUMENT = {
-    "choices": [{"message": {"role": "assistant", "content": 'é\n"\\ \U0001f600 end'}, "n": [1.5, -20, True, None, []]}],
+    "choices": [
+        {"message": {"role": "assistant", "content": 'é\n"\\ \U0001f600 end'}, "n": [1.5, -20, True, None, []]}
+    ],
     "empty": {},
     "": "",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.otel.messages import (
+from exporter.otel.content.messages import (
     ATTRIBUTE_BYTES,
     TEXT_CHARACTERS,
     Message,
@@ -18,7 +18,7 @@ from exporter.otel.messages import (
     write_first_fitting,
     write_parts,
 )
-from tests.otel.schemas import read
+from tests.otel.content.schemas import read
 
 INPUT = "gen_ai.input.messages"
 OUTPUT = "gen_ai.output.messages"
@@ -98,6 +98,15 @@ def test_oldest_messages_are_left_out() -> None:
     assert [each.get("omitted_before") for each in written] == [6, None, None]
 
 
+def test_room_is_used_up() -> None:
+    messages = [said("user", f"{number:06}") for number in range(9000)]
+    written = write_conversation(messages, lambda message: message)
+    assert written is not None
+    assert ATTRIBUTE_BYTES - 200 < len(written.encode()) <= ATTRIBUTE_BYTES
+    assert written.endswith('"008999"}]}]')
+    assert read(INPUT, written)[0]["omitted_before"] == 9000 - len(read(INPUT, written))
+
+
 def test_last_message_of_the_user_stays() -> None:
     calls = [said("assistant", f"{number} {LONG}") for number in range(20)]
     written = write(said("user", "old"), said("user", "asked"), *calls)
@@ -120,7 +129,7 @@ def test_message_of_countless_parts_keeps_the_first() -> None:
     (written,) = write(said("user", *map(str, range(50_000))))
     texts = texts_of(written)
     assert texts[:3] == ["0", "1", "2"]
-    assert len(texts) >= 1024
+    assert len(texts) == 1024
 
 
 def test_last_message_is_shortened_though_nobody_asked() -> None:
@@ -129,7 +138,9 @@ def test_last_message_is_shortened_though_nobody_asked() -> None:
 
 
 def test_every_answer_has_its_share() -> None:
-    answers = [said("assistant", text) | {"finish_reason": "stop"} for text in ("short", LONG * 9, "\x01" * 99_999, "x")]
+    answers = [
+        said("assistant", text) | {"finish_reason": "stop"} for text in ("short", LONG * 9, "\x01" * 99_999, "x")
+    ]
     written = write_answers(answers)
     assert written is not None
     assert len(written.encode()) <= ATTRIBUTE_BYTES
