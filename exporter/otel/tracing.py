@@ -37,7 +37,7 @@ BAGGAGE = "baggage"
 class RequestSpan:
     """One request's span; a `record.Trace`."""
 
-    __slots__ = ("_answer", "_headers", "_places", "context", "sampled", "sent", "span", "span_id", "trace_id")
+    __slots__ = ("_answer", "_headers", "_places", "context", "sampled", "sent", "span", "span_id", "stale", "trace_id")
 
     def __init__(self, span: api.Span, context: Context, places: Places, answer: Answer | None) -> None:
         about = span.get_span_context()
@@ -49,6 +49,8 @@ class RequestSpan:
         self.span_id = api.format_span_id(about.span_id) if self.sampled else ""
         self.sent = 0
         """Attempts so far."""
+        self.stale: tuple[str, ...] = ()
+        """Header fields of a context that could not be continued: they must not go on beside another one."""
         self._places = places
         self._answer = answer
         self._headers: Headers = ()
@@ -146,12 +148,14 @@ class Tracing:
             if self._capture_content:
                 span.set_attributes(asked(observation.operation, document))
         wanted = recording and self._capture_content and observation.inference
-        context = api.set_span_in_context(span, parent)
-        return RequestSpan(span, context, self._places, Answer() if wanted else None)
+        begun = RequestSpan(span, api.set_span_in_context(span, parent), self._places, Answer() if wanted else None)
+        if fields and not api.get_current_span(parent).get_span_context().is_valid:
+            begun.stale = tuple({name.decode("latin-1") for name, _ in fields})
+        return begun
 
 
 def as_carrier(fields: Headers) -> Mapping[str, list[str]]:
-    """Header fields as propagators take them. Two `traceparent` are none (W3C Trace Context, 3.2.2)."""
+    """Header fields as propagators take them. Two `traceparent` are none (W3C Trace Context)."""
     carrier: dict[str, list[str]] = {}
     for name, value in fields:
         carrier.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))

@@ -33,6 +33,8 @@ class TracedTransport(httpx.AsyncBaseTransport):
         span = request.extensions["trace"]
         if not isinstance(span, RequestSpan):
             return await self._transport.handle_async_request(request)
+        for name in span.stale:  # by W3C Trace Context, a state goes with its parent
+            request.headers.pop(name, None)
         if not span.sampled:
             propagate.inject(request.headers, span.context)
             return await self._transport.handle_async_request(request)

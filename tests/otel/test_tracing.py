@@ -137,15 +137,17 @@ async def test_the_clients_trace_goes_on() -> None:
         [("traceparent", f"00-{TRACE}-{PARENT}")],
         [SAMPLED, SAMPLED],
         [("traceparent", "\xe9")],
+        [],
     ],
-    ids=["nonsense", "zeros", "version", "short", "twice", "latin-1"],
+    ids=["nonsense", "zeros", "version", "short", "twice", "latin-1", "absent"],
 )
 async def test_a_broken_context_starts_a_new_trace(fields: list[tuple[str, str]]) -> None:
     async with FakeServer(json_reply(ANSWER)) as server, traced_proxy(server.url) as traced:
         async with await traced.proxy.connect() as client:
-            await client.exchange(chat(*fields))
+            await client.exchange(chat(*fields, ("tracestate", "vendor=1")))
         span, (attempt,) = await traced.only()
     assert span.parent is None
+    assert header(server.requests[0], "tracestate") == []  # it belongs to the other trace
     assert attempt.context is not None
     (sent,) = header(server.requests[0], "traceparent")
     assert sent.startswith(f"00-{attempt.context.trace_id:032x}-{attempt.context.span_id:016x}-")
