@@ -12,7 +12,8 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ from exporter.proxy.transport import UpstreamTransport
 from exporter.record import Sink
 from exporter.routing.fleet import Fleet
 from exporter.settings import Settings
-from exporter.settings.otel import OtelSettings
+from exporter.settings.otel import OtelSettings, SignalSettings
 from exporter.stored import make_sample, name_model, restore
 from exporter.system.amd import AmdCollector
 from exporter.system.availability import Availability, count_models
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWITCH_SECONDS = 0.0005
+"""For so long a thread that computes keeps the event loop waiting: that of the store, those of OTLP."""
 NOTHING_PUSHED = OtelSettings()
 STORED_SAMPLE_SECONDS = 5.0
 """Between two samples in the store, at least."""
@@ -76,8 +78,6 @@ STORED_SAMPLE_SECONDS = 5.0
 def run(settings: Settings, otel: OtelSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartupError before anything is started."""
     listeners.raise_file_limit()
-    # A thread that computes (for the store, for OTLP) keeps the event loop waiting for so long: by default 5 ms.
-    sys.setswitchinterval(SWITCH_SECONDS)
     proxy_socket = listeners.bind(settings.proxy.listen, "proxy.listen")
     admin_sockets = [listeners.bind(address, "admin.listen") for address in settings.admin.listen]
     address = settings.completions.listen
@@ -155,7 +155,7 @@ class _Sidecar:
             ),
             recording=settings.metrics.enabled,
             routing_headers=settings.routing.response_headers,
-            tracing=self.otel.tracing if self.otel is not None and settings.metrics.enabled else None,
+            tracing=None if self.otel is None else self.otel.tracing,
         )
         families = self.metrics, SnapshotFamilies(self.sources()), self.lag
         self.exposition = Exposition(*families)
@@ -169,6 +169,8 @@ class _Sidecar:
 
     def make_otel(self, settings: OtelSettings) -> OpenTelemetry | None:
         """What is pushed; None where nothing is to."""
+        if not self.settings.metrics.enabled:  # then nothing is known of a request
+            settings = replace(settings, traces=SignalSettings())
         if not settings.on:
             return None
         from exporter.otel.otel import OpenTelemetry  # noqa: PLC0415 - its libraries take 25 MB
@@ -313,6 +315,8 @@ class _Sidecar:
         completions_sockets: Sequence[socket.socket],
     ) -> None:
         """Start what runs in the background, serve, and stop it all again."""
+        if self.store is not None or self.otel is not None:
+            sys.setswitchinterval(SWITCH_SECONDS)
         self.supervisor.start("sampler", self.sampler.run)
         self.supervisor.start("event_loop_lag", self.lag.run)
         for room in self.rooms:
@@ -343,10 +347,7 @@ class _Sidecar:
             )
         finally:
             await self.supervisor.stop()
-            if self.otel is not None:
-                await self.otel.close()
-            if self.store is not None:
-                await self.store.writer.close()
+            await self.end_writing()
             await self.sampler.close()
             await self.polls.aclose()
             await self.transport.aclose()
@@ -356,6 +357,17 @@ class _Sidecar:
         """The sidecar is about to stop: what would go on for ever ends."""
         for room in self.rooms:
             room.close()
+
+    async def end_writing(self) -> None:
+        """Let go of what is still to be written and pushed, both at once."""
+        ends: list[Awaitable[None]] = []
+        if self.otel is not None:
+            ends.append(self.otel.close())
+        if self.store is not None:
+            ends.append(self.store.writer.close())
+        for result in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(result, BaseException):
+                log.error("the end met an error", exc_info=result)
 
     async def keep_samples(self, writer: Writer) -> None:
         """Hand the newest sample to the store, for ever."""

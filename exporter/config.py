@@ -30,6 +30,7 @@ from pydantic_settings import (
 from exporter.errors import ConfigError
 from exporter.settings import ENV_PREFIX, Settings, UpstreamSettings, otel_variables
 from exporter.settings.otel import GRPC, OtelSettings
+from exporter.settings.variables import PREFIX as OTLP_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,8 @@ def load_otel() -> OtelSettings:
     settings, warnings = otel_variables.read(os.environ)
     for warning in warnings:
         log.warning(warning)
+    if not settings.on and any(name.startswith(OTLP_PREFIX) for name in os.environ):
+        log.info("nothing is pushed, for OTEL_SDK_DISABLED or OTEL_..._EXPORTER says so")
     if settings.on:
         _prepare_libraries(settings)
     return settings
@@ -143,10 +146,13 @@ def _prepare_libraries(settings: OtelSettings) -> None:
     """Leave the libraries, which read the environment by themselves, no other reading of it than ours."""
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         value = os.environ[name].strip()
-        if value:
+        if not value or (name in otel_variables.SPAN_LIMITS and value.lower() == "unset"):
+            del os.environ[name]  # As if it were not set, says the specification; some take it for a value.
+        else:
             os.environ[name] = value
-        else:  # As if it were not set, says the specification; some take it for a value.
-            del os.environ[name]
+    # Whoever has spans show header fields, and be it all of them, means no secrets.
+    sanitized = os.environ.get(otel_variables.SANITIZED)
+    os.environ[otel_variables.SANITIZED] = ",".join([*filter(None, [sanitized]), *otel_variables.SECRET_FIELDS])
     opted_in = otel_variables.opted_in(os.environ)
     if not {"http", "http/dup"}.intersection(opted_in):  # Else spans of the HTTP client have names that are outdated.
         os.environ[otel_variables.OPT_IN] = ",".join([*opted_in, "http"])

@@ -39,8 +39,7 @@ class Account:
         """Once it is set, nothing is begun any more, for nobody would wait for it."""
         self._place = settings.endpoint or "console"
         self._lost = lost
-        self._lost_before = 0
-        self._failures_before = 0
+        self._lost_before = self._failures_before = 0  # the last export that arrived
 
     def attempt(self, exports: Sequence[Export]) -> bool:
         """Make one export by all exporters; whether it arrived, which the first of them decides."""
@@ -64,11 +63,11 @@ class Account:
             if self.signal == TRACES:
                 figures["spans_lost"] = self._lost() - self._lost_before
             log.info("%s are pushed again", self.signal, extra={"endpoint": self._place, **figures})
+        self._lost_before, self._failures_before = self._lost(), self.failures
 
     def _note_failure(self, reason: str) -> None:
         if not self.failing and not self.closed.is_set():
             self.failing = True
-            self._lost_before, self._failures_before = self._lost(), self.failures
             message = "%s cannot be pushed; traffic goes on, and later exports are tried"
             log.warning(message, self.signal, extra={"endpoint": self._place, "reason": reason})
         self.failures += 1

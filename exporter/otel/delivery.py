@@ -179,6 +179,6 @@ def _run(job: Callable[[], None], name: str, limit_seconds: float) -> None:
 
 
 def open_delivery(settings: OtelSettings) -> Delivery:
-    """With the exporters that the settings ask for. Raises StartupError with one line."""
+    """With the exporters that the settings ask for."""
     quiet_libraries()
     return Delivery(settings, span_exporters(settings.traces), metric_exporters(settings.metrics))

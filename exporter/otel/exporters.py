@@ -1,12 +1,12 @@
 """Makes the exporters that the settings ask for: OTLP over HTTP or gRPC, and the console. `delivery` counts what they
 do.
 
-Endpoints and headers they read from the environment themselves; `config.load_otel` has looked them over.
+Endpoints and headers they read from the environment themselves; `config.load_otel` has looked over these, the files
+for TLS, and whether the extra for gRPC is there.
 """
 
 from __future__ import annotations
 
-import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,11 @@ from typing import Any
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 
-from exporter.errors import StartupError
 from exporter.settings.otel import CONSOLE, GRPC, OTLP, SignalSettings, TlsFiles
 
 
 def span_exporters(settings: SignalSettings) -> list[SpanExporter]:
-    """Those for traces, OTLP first. Raises StartupError with one line."""
+    """Those for traces, OTLP first."""
     exporters: list[SpanExporter] = []
     if OTLP in settings.exporters:
         exporters.append(_otlp_spans(settings))
@@ -29,7 +28,7 @@ def span_exporters(settings: SignalSettings) -> list[SpanExporter]:
 
 
 def metric_exporters(settings: SignalSettings) -> list[MetricExporter]:
-    """Those for metrics, OTLP first. Raises StartupError with one line."""
+    """Those for metrics, OTLP first."""
     exporters: list[MetricExporter] = []
     if OTLP in settings.exporters:
         exporters.append(_otlp_metrics(settings))
@@ -67,8 +66,6 @@ def _http_options(settings: SignalSettings) -> dict[str, Any]:
 
     from exporter.otel.session import Session  # noqa: PLC0415 - it loads an HTTP library that gRPC does without
 
-    if settings.tls is not None:
-        _check(settings.tls)
     return {
         "timeout": settings.timeout_seconds,
         "compression": Compression(settings.compression),
@@ -80,17 +77,12 @@ def _grpc_options(settings: SignalSettings) -> dict[str, Any]:
     """Unlike the exporters over HTTP, those over gRPC do not know all of the specification: that `none` is a
     compression, that a scheme says whether it is encrypted whatever else is said, and that there can be a client's
     certificate without one of an authority."""
-    try:
-        import grpc  # noqa: PLC0415
-        from opentelemetry.exporter.otlp.proto.grpc import exporter  # noqa: PLC0415
-    except ImportError:
-        raise StartupError(
-            "OTLP over gRPC (OTEL_EXPORTER_OTLP_PROTOCOL) needs gRPC: pip install 'llama-exporter[grpc]'"
-        ) from None
+    import grpc  # noqa: PLC0415 - of an extra
+    from opentelemetry.exporter.otlp.proto.grpc import exporter  # noqa: PLC0415
+
     exporter.logger.filters.clear()  # It says nothing twice within 20 seconds, and then nobody would hear the reason.
     credentials = None
     if settings.tls is not None and settings.tls != TlsFiles():
-        _check(settings.tls)
         pems = settings.tls.certificate, settings.tls.client_key, settings.tls.client_certificate
         credentials = grpc.ssl_channel_credentials(*(Path(pem).read_bytes() if pem else None for pem in pems))
     return {
@@ -99,24 +91,3 @@ def _grpc_options(settings: SignalSettings) -> dict[str, Any]:
         "insecure": settings.tls is None,
         "credentials": credentials,
     }
-
-
-def _check(files: TlsFiles) -> None:
-    """The libraries would complain at the first export, or say nothing at all. Raises StartupError."""
-    context = ssl.create_default_context()
-    try:
-        if files.certificate:
-            context.load_verify_locations(files.certificate)
-    except (OSError, ValueError):
-        raise StartupError(f"{files.certificate}: is no certificate in PEM form") from None
-    try:
-        if files.client_certificate:
-            context.load_cert_chain(files.client_certificate, files.client_key or None, password=_no_password)
-    except (OSError, ValueError):
-        names = " and ".join(filter(None, (files.client_certificate, files.client_key)))
-        raise StartupError(f"{names}: is no certificate with its key, without a password, in PEM form") from None
-
-
-def _no_password() -> str:
-    """Instead of a question at the terminal."""
-    raise ValueError("the key has a password")

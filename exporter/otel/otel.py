@@ -16,11 +16,10 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from exporter import __version__
 from exporter.otel.delivery import BoundedSpans, Delivery, open_delivery
-from exporter.otel.points import SCOPE, Conversion, Starts
+from exporter.otel.points import Conversion, Starts
 from exporter.otel.push import MetricsPush
-from exporter.otel.resource import make_resource
+from exporter.otel.resource import SCHEMA_URL, SERVICE, make_resource
 from exporter.otel.roots import Roots
-from exporter.otel.spans import SCHEMA_URL
 from exporter.otel.tracing import Tracing, end_span
 from exporter.otel.transport import TracedTransport
 from exporter.record import Sink
@@ -36,7 +35,7 @@ class OpenTelemetry:
     """Traces, pushed metrics, or both."""
 
     def __init__(self, settings: OtelSettings, instance: str, upstreams: Iterable[Upstream]) -> None:
-        """`instance` tells sidecars apart. Raises StartupError with one line."""
+        """`instance` tells sidecars apart."""
         self._settings = settings
         self._resource = make_resource(instance)
         self._delivery: Delivery = open_delivery(settings)
@@ -49,7 +48,7 @@ class OpenTelemetry:
         if self._delivery.spans is not None:
             roots = Roots(settings.sampled_share)
             self._provider = make_provider(self._resource, roots, self._delivery.spans)
-            tracer = self._provider.get_tracer(SCOPE, __version__, SCHEMA_URL)
+            tracer = self._provider.get_tracer(SERVICE, __version__, SCHEMA_URL)
             self.tracing = Tracing(tracer, upstreams, roots, capture_content=settings.capture_content)
             self.sink = end_span
 

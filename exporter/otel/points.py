@@ -30,15 +30,13 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from exporter import __version__
 from exporter.otel.names import INTEGERS, Instrument, View, views
+from exporter.otel.resource import SCHEMA_URL, SERVICE
+from exporter.otel.values import as_unicode, nanoseconds
 from exporter.telemetry.catalog import Feed, Metric
 from exporter.telemetry.exposition import SLICE_SECONDS, FamilySource
 from exporter.telemetry.instruments import Counter, CounterSeries, Exemplar, Histogram, HistogramSeries
 from exporter.telemetry.lines import AnyFamily
 
-SCOPE = "llama-exporter"
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
-
-_NANOSECONDS = 1_000_000_000
 _WHOLE_LIMIT = 2**53
 """Below this every whole number is also a double, and so the same for all who receive it."""
 _UNKNOWN: Any = None
@@ -53,7 +51,7 @@ class Starts:
 
     def __init__(self, process: float, boot: Callable[[], float | None] = lambda: None) -> None:
         """UTC seconds since the epoch; `boot` is asked until it knows."""
-        self._process = _nanoseconds(process)
+        self._process = nanoseconds(process)
         self._ask_boot = boot
         self._boot = 0
 
@@ -66,7 +64,7 @@ class Starts:
     def _booted(self) -> int:
         # The first answer stays: platforms work it out anew each time, and to a receiver a new start is a reset.
         if not self._boot:
-            self._boot = _nanoseconds(self._ask_boot() or 0.0)
+            self._boot = nanoseconds(self._ask_boot() or 0.0)
         return self._boot
 
 
@@ -101,12 +99,12 @@ class Conversion:
         self._wall_clock = wall_clock
         self._clock = clock
         self._slice_seconds = slice_seconds
-        self._scope = InstrumentationScope(SCOPE, __version__, SCHEMA_URL)
+        self._scope = InstrumentationScope(SERVICE, __version__, SCHEMA_URL)
 
     async def convert(self, since: float = 0.0) -> MetricsData:
         """All series as they are now, and the exemplars that are newer than `since`, in UTC seconds since the epoch."""
         metrics: list[OtlpMetric] = []
-        moment = _Moment(_nanoseconds(self._wall_clock()), since)
+        moment = _Moment(nanoseconds(self._wall_clock()), since)
         started = self._clock()
         for _ in self._convert_series(metrics, moment):
             if self._clock() - started >= self._slice_seconds:
@@ -160,7 +158,7 @@ class _Draft:
             name: value for name, value in zip(self._names, labels, strict=True) if value
         }
         if not "".join(labels).isascii():
-            attributes.update((name, _encodable(str(value))) for name, value in attributes.items())
+            attributes.update((name, as_unicode(str(value))) for name, value in attributes.items())
         for name in self._integers & attributes.keys():
             attributes[name] = _integer(str(attributes[name]))
         if self.view.only:
@@ -200,9 +198,9 @@ class _Numbers(_Draft):
 
     def _value(self, reading: _Reading) -> tuple[float, int]:
         if isinstance(reading, CounterSeries):
-            return reading.value, _nanoseconds(reading.created)
+            return reading.value, nanoseconds(reading.created)
         if isinstance(reading, HistogramSeries):
-            return reading.total, _nanoseconds(reading.created)
+            return reading.total, nanoseconds(reading.created)
         return reading, self._start
 
 
@@ -223,7 +221,7 @@ class _Distributions(_Draft):
         return self._metric(OtlpHistogram(self.points, AggregationTemporality.CUMULATIVE))
 
     def _point(self, labels: _Labels, series: HistogramSeries) -> HistogramDataPoint:
-        start = _nanoseconds(series.created)
+        start = nanoseconds(series.created)
         return HistogramDataPoint(
             attributes=self._attributes(labels),
             start_time_unix_nano=start,
@@ -244,7 +242,7 @@ class _Distributions(_Draft):
 
 
 def _exemplar(exemplar: Exemplar) -> OtlpExemplar:
-    time_of = _nanoseconds(exemplar.timestamp)
+    time_of = nanoseconds(exemplar.timestamp)
     return OtlpExemplar({}, exemplar.value, time_of, int(exemplar.span_id, 16), int(exemplar.trace_id, 16))
 
 
@@ -257,12 +255,3 @@ def _number(value: float, whole: bool) -> int | float:
 
 def _integer(value: str) -> str | int:
     return int(value) if value.isdecimal() else value
-
-
-def _encodable(value: str) -> str:
-    """A lone surrogate, as the names of odd files bring along, must not cost the attribute."""
-    return value.encode("utf-8", "replace").decode()
-
-
-def _nanoseconds(seconds: float) -> int:
-    return int(seconds * _NANOSECONDS)

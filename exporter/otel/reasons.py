@@ -15,7 +15,8 @@ import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 
-LIBRARIES = ("opentelemetry.exporter", "opentelemetry.sdk")
+LIBRARIES = ("opentelemetry",)
+"""All of them: what they say of a broken trace context, they say at every request, in the client's words."""
 CONNECTIONS = "urllib3"
 """Writes addresses to the log, with keys that may be in them."""
 UNKNOWN = "unknown"

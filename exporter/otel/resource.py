@@ -7,6 +7,8 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from exporter import __version__
 
 SERVICE = "llama-exporter"
+"""Its name, and that of the scope of all that it sends."""
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
 
 
 def make_resource(instance: str) -> Resource:

@@ -6,12 +6,22 @@ from __future__ import annotations
 from typing import Any
 
 import requests
+from requests.utils import get_auth_from_url
 
 from exporter.otel.reasons import error_reason, note, status_reason
 
 
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
 class Session(requests.Session):
     """A session of `requests` as the exporters use it."""
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As the base class does, but takes no credentials from `.netrc`: it would prefer them to the exporter's."""
+        self.auth = None if any(get_auth_from_url(str(request.url))) else _as_it_is
+        return super().prepare_request(request)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As the base class does, but follows nobody elsewhere, and does not prefer what `REQUESTS_CA_BUNDLE` says to

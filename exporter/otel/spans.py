@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exporter.observe.documents import Document, mapping, text
+from exporter.observe.documents import Document, mapping, text, whole
 from exporter.observe.observation import Observation
+from exporter.otel.values import as_unicode
 from exporter.record import FAILURES, AttemptResult, RequestRecord
 from exporter.routing.upstream import Upstream
 
 Attributes = dict[str, Any]
 Event = tuple[str, float, Attributes]
 """Name, UTC seconds since the epoch, attributes."""
-
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
 
 OPERATIONS: Mapping[str, str] = {"messages": "chat", "responses": "chat", "infill": "text_completion"}
 """Operations for which the conventions have another word than our metrics, which tell the APIs apart."""
@@ -37,12 +36,6 @@ def name_of(operation: str, model: str | None) -> str:
     return as_unicode(f"{operation} {model}") if model else operation
 
 
-def as_unicode(text: str) -> str:
-    """The text without lone surrogates, which JSON can hold and protobuf cannot: one of them would cost a whole batch
-    of spans."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
 def _known(found: Iterator[tuple[str, Any]]) -> Attributes:
     """What there is, fit to be sent."""
     return {name: _fit(value) for name, value in found if value is not None}
@@ -56,12 +49,15 @@ def _fit(value: Any) -> Any:
 
 def first_attributes(observation: Observation, model: str | None, upstream: Upstream | None) -> Attributes:
     """What samplers may go by: known before an upstream has the request."""
-    found: Attributes = {
-        "gen_ai.operation.name": operation_of(observation.operation),
-        "gen_ai.provider.name": observation.provider if upstream is None else upstream.provider,
-    }
-    if model is not None:
-        found["gen_ai.request.model"] = as_unicode(model)
+    found: Attributes = {}
+    if observation.inference:
+        found["gen_ai.operation.name"] = operation_of(observation.operation)
+        found["gen_ai.provider.name"] = observation.provider if upstream is None else upstream.provider
+        if model is not None:
+            found["gen_ai.request.model"] = as_unicode(model)
+    else:
+        found["http.request.method"] = as_unicode(observation.method)
+        found["url.path"] = as_unicode(observation.path)
     if upstream is not None:
         found.update(place_of(upstream))
     return found
@@ -79,7 +75,7 @@ def asked_attributes(document: Document) -> Attributes:
 
 
 def _asked(document: Document) -> Iterator[tuple[str, Any]]:
-    yield "gen_ai.request.max_tokens", _first(document, _LIMITS, _whole)
+    yield "gen_ai.request.max_tokens", _first(document, _LIMITS, whole)  # -1 is no limit
     for name in ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty"):
         yield f"gen_ai.request.{name}", _number(document.get(name))
     yield "gen_ai.request.seed", _whole(document.get("seed"))
@@ -118,7 +114,7 @@ def _texts(value: object) -> list[str] | None:
 
 def _output_type(document: Document) -> str | None:
     asked = mapping(document.get("response_format")) or mapping(mapping(document.get("text")).get("format"))
-    return _FORMATS.get(str(asked.get("type"))) or ("json" if mapping(document.get("json_schema")) else None)
+    return _FORMATS.get(text(asked.get("type")) or "") or ("json" if mapping(document.get("json_schema")) else None)
 
 
 def last_attributes(record: RequestRecord, places: Mapping[str, Attributes]) -> Attributes:
@@ -137,7 +133,7 @@ def _answered(record: RequestRecord) -> Iterator[tuple[str, Any]]:
     yield "gen_ai.usage.input_tokens", record.input_tokens
     yield "gen_ai.usage.output_tokens", record.output_tokens
     yield "gen_ai.usage.cache_read.input_tokens", record.cached_tokens
-    yield "gen_ai.provider.name", record.provider
+    yield "gen_ai.provider.name", record.provider if record.inference else None
     yield "error.type", record.error_type
     yield "http.response.status_code", record.status_code
     yield f"{OWN}.request_id", record.request_id

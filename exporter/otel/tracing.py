@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from opentelemetry import propagate
 from opentelemetry import trace as api
 from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from exporter.model_name import public_name
@@ -21,6 +21,7 @@ from exporter.otel import spans
 from exporter.otel.content.answered import Answer
 from exporter.otel.content.asked import asked
 from exporter.otel.roots import Roots
+from exporter.otel.values import as_unicode, nanoseconds
 from exporter.record import RequestRecord
 from exporter.routing.upstream import Upstream
 
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 Headers = Sequence[tuple[bytes, bytes]]
 Places = Mapping[str, spans.Attributes]
 TRACEPARENT = "traceparent"
-NANOSECONDS = 1_000_000_000
 BAGGAGE = "baggage"
 """The field passes as it is: it is no business of ours, and writing it anew would change it."""
 
@@ -62,21 +62,26 @@ class RequestSpan:
 
     def end(self, record: RequestRecord) -> None:
         """Say what became of the request."""
+        try:
+            self._describe(record)
+        finally:
+            self.span.end(nanoseconds(record.started_at + record.duration_seconds))
+
+    def _describe(self, record: RequestRecord) -> None:
         span = self.span
         model = record.response_model
-        if record.requested_model is None and model is not None:  # as our metrics have it
+        if record.requested_model is None and model is not None and record.inference:  # as our metrics have it
             span.update_name(spans.name_of(record.operation, model))
-            span.set_attribute("gen_ai.request.model", spans.as_unicode(model))
+            span.set_attribute("gen_ai.request.model", as_unicode(model))
         span.set_attributes(spans.last_attributes(record, self._places))
         for name, wall, attributes in spans.events_of(record):
-            span.add_event(name, attributes, round(wall * NANOSECONDS))
+            span.add_event(name, attributes, nanoseconds(wall))
         if self._answer is not None:
             messages = self._answer.messages(self._headers, record.finish_reasons)
             if messages is not None:
                 span.set_attribute("gen_ai.output.messages", messages)
         if spans.has_failed(record):
             span.set_status(StatusCode.ERROR, record.error_type)
-        span.end(round((record.started_at + record.duration_seconds) * NANOSECONDS))
 
 
 def end_span(record: RequestRecord) -> None:
@@ -121,17 +126,19 @@ class Tracing:
 
     def begin(self, observation: Observation, headers: Headers, upstream: Upstream | None) -> None:
         """See `proxy.forward.Tracing`."""
+        observation.trace = NO_SPAN
         try:
             fields = [field for field in headers if field[0] in self._fields]
             followed = fields or (observation.inference and self._roots.draw())
-            observation.trace = self._begin(observation, fields, upstream) if followed else NO_SPAN
+            if followed:
+                self._begin(observation, fields, upstream)
         except Exception:
             if not self._has_failed:
                 self._has_failed = True
                 log.exception("a request could not be traced; it is served all the same, and so are later ones")
 
-    def _begin(self, observation: Observation, fields: Headers, upstream: Upstream | None) -> RequestSpan:
-        parent = self._propagator.extract(as_carrier(fields), Context()) if fields else Context()
+    def _begin(self, observation: Observation, fields: Headers, upstream: Upstream | None) -> None:
+        parent = self._propagator.extract(as_carrier(fields), Context(), FIELDS) if fields else Context()
         asked_for = observation.requested_model
         model = asked_for and public_name(asked_for)
         span = self._tracer.start_span(
@@ -139,19 +146,32 @@ class Tracing:
             parent,
             SpanKind.CLIENT,
             spans.first_attributes(observation, model, upstream),
-            start_time=round(observation.started_at * NANOSECONDS),
+            start_time=nanoseconds(observation.started_at),
         )
         recording = span.is_recording()
-        document = observation.request_json
-        if recording and document is not None:
-            span.set_attributes(spans.asked_attributes(document))
-            if self._capture_content:
-                span.set_attributes(asked(observation.operation, document))
         wanted = recording and self._capture_content and observation.inference
         begun = RequestSpan(span, api.set_span_in_context(span, parent), self._places, Answer() if wanted else None)
+        observation.trace = begun
         if fields and not api.get_current_span(parent).get_span_context().is_valid:
             begun.stale = tuple({name.decode("latin-1") for name, _ in fields})
-        return begun
+        document = observation.request_json
+        if recording and document is not None and observation.inference:
+            span.set_attributes(spans.asked_attributes(document))
+            if wanted:
+                span.set_attributes(asked(observation.operation, document))
+
+
+class _Fields(Getter[Mapping[str, list[str]]]):
+    """Finds header fields whatever case a propagator writes their names in."""
+
+    def get(self, carrier: Mapping[str, list[str]], key: str) -> list[str] | None:
+        return carrier.get(key.lower())
+
+    def keys(self, carrier: Mapping[str, list[str]]) -> list[str]:
+        return list(carrier)
+
+
+FIELDS = _Fields()
 
 
 def as_carrier(fields: Headers) -> Mapping[str, list[str]]:

@@ -35,8 +35,9 @@ class TracedTransport(httpx.AsyncBaseTransport):
             return await self._transport.handle_async_request(request)
         for name in span.stale:  # by W3C Trace Context, a state goes with its parent
             request.headers.pop(name, None)
+        # A sampled one's attempt puts its own in the place of it, unless its URL is excluded from instrumentation.
+        propagate.inject(request.headers, span.context)
         if not span.sampled:
-            propagate.inject(request.headers, span.context)
             return await self._transport.handle_async_request(request)
         request.url = with_path(request.url, request.extensions["exchange"].target)
         token = current.attach(span.context)
@@ -61,6 +62,10 @@ async def _describe(span: Span, info: RequestInfo) -> None:
 
 
 def with_path(url: httpx.URL, target: bytes) -> httpx.URL:
-    """What a client span shows as its URL. The query is left out: a client may have put a secret into it."""
+    """What a client span shows as its URL. The query is left out: a client may have put a secret into it. Not every
+    target that passes can be part of a URL."""
     path = target.partition(b"?")[0]
-    return url.copy_with(raw_path=path) if path.startswith(b"/") else url
+    try:
+        return url.copy_with(raw_path=path) if path.startswith(b"/") else url
+    except httpx.InvalidURL:
+        return url

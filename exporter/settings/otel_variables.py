@@ -9,11 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import SplitResult
 
+from exporter.settings.fields import SECRET_HEADERS
 from exporter.settings.otel import CONSOLE, GRPC, HTTP_PROTOBUF, OTLP, OtelSettings, SignalSettings, TlsFiles
-from exporter.settings.variables import PREFIX, Said, Variables, known_word, nearest, read_url, wrong
+from exporter.settings.variables import (
+    PREFIX,
+    Said,
+    Variables,
+    is_authority,
+    is_pair,
+    known_word,
+    nearest,
+    read_url,
+    wrong,
+)
 
 DISABLED = "OTEL_SDK_DISABLED"
 OPT_IN = "OTEL_SEMCONV_STABILITY_OPT_IN"
@@ -65,6 +77,11 @@ SPAN_LIMITS = (
 )
 
 SESSION = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
+RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
+SANITIZED = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS"
+SECRET_FIELDS = (*sorted(SECRET_HEADERS), "set-cookie")
+CONTENT_QUEUE, CONTENT_BATCH = 256, 16
+"""Spans with content can have 200 KiB each: of so many, a batch is less than the 4 MiB that receivers take."""
 PARTS = (
     "CERTIFICATE",
     "CLIENT_CERTIFICATE",
@@ -101,13 +118,20 @@ def read(environment: Mapping[str, str]) -> tuple[OtelSettings, list[str]]:
         metrics=_signal(variables, "metrics", metrics),
         **(_of_traces(variables) if traces else {}),
         **(_of_metrics(variables) if metrics else {}),
-        latest_names=LATEST_NAMES in opted_in(environment),
+        latest_names=_latest_names(variables, opted_in(environment)),
     ), variables.warnings
 
 
 def opted_in(environment: Mapping[str, str]) -> list[str]:
     """The newer conventions that are asked for."""
     return [word for part in environment.get(OPT_IN, "").split(",") if (word := part.strip())]
+
+
+def _latest_names(variables: Variables, words: list[str]) -> bool:
+    for word in words:
+        if word.startswith("gen_ai") and word != LATEST_NAMES:
+            variables.warn(f"{OPT_IN} has {word}, which is not known; was {LATEST_NAMES} meant?")
+    return LATEST_NAMES in words
 
 
 def _suspect_misspelt(variables: Variables) -> None:
@@ -136,18 +160,26 @@ def _check_common(variables: Variables) -> None:
     for name in SPAN_LIMITS:
         variables.check_limit(name)
     said = variables.first(PROPAGATORS)
-    if said is not None:
-        installed = {each.name for each in entry_points(group="opentelemetry_propagator")}
-        for word in said.value.split(","):
-            known_word(PROPAGATORS, word.strip(), installed | {NONE})
+    for word in said.value.split(",") if said else ():
+        known_word(PROPAGATORS, word.strip(), _installed("opentelemetry_propagator") | {NONE})
+    said = variables.first(RESOURCE)
+    for number, pair in enumerate(said.value.split(",") if said else (), start=1):
+        if (pair.strip() and not pair.partition("=")[0].strip()) or "=" not in pair:
+            raise wrong(RESOURCE, f"part {number} is not name=value")
+
+
+def _installed(group: str) -> set[str]:
+    """What is there to choose from, ours and others'."""
+    return {each.name for each in entry_points(group=group)}
 
 
 def _of_traces(variables: Variables) -> dict[str, Any]:
     """What else matters to traces; here, too, the sampler is checked, which the SDK reads by itself."""
     sampler = variables.word(variables.first(SAMPLER), SAMPLERS, "parentbased_always_on")
-    share = variables.share(f"{SAMPLER}_ARG") if sampler.endswith(RATIO) else float(sampler.endswith("always_on"))
-    queue = variables.whole(QUEUE, OtelSettings().queue_spans)
-    batch = variables.whole(BATCH, min(OtelSettings().batch_spans, queue))
+    share = _share(variables, sampler)
+    capture = _captures(variables)
+    queue = variables.whole(QUEUE, CONTENT_QUEUE if capture else OtelSettings().queue_spans)
+    batch = variables.whole(BATCH, min(CONTENT_BATCH if capture else OtelSettings().batch_spans, queue))
     if batch > queue:
         raise wrong(BATCH, f"{batch} is more than may wait: {QUEUE} is {queue}")
     return {
@@ -155,8 +187,27 @@ def _of_traces(variables: Variables) -> dict[str, Any]:
         "queue_spans": queue,
         "batch_spans": batch,
         "batch_delay_seconds": variables.seconds(variables.first(DELAY), OtelSettings().batch_delay_seconds),
-        "capture_content": CAPTURED[variables.word(variables.first(CAPTURE), CAPTURED, "false")],
+        "capture_content": capture,
     }
+
+
+def _share(variables: Variables, sampler: str) -> float:
+    """Of the traces that begin here, how many are sampled."""
+    argument = f"{SAMPLER}_ARG"
+    if not sampler.endswith(RATIO):
+        if variables.first(argument):
+            variables.warn(f"{argument} is of no effect: {SAMPLER} is {sampler}, not {RATIO}")
+        return float(sampler.endswith("always_on"))
+    if not variables.first(argument):
+        variables.warn(f"{SAMPLER} is {sampler} without {argument}: every trace is sampled")
+    return variables.share(argument)
+
+
+def _captures(variables: Variables) -> bool:
+    word = variables.word(variables.first(CAPTURE), CAPTURED, "false")
+    if word == "event_only":
+        variables.warn(f"{CAPTURE} is {word}, and there are no events with content: it goes nowhere")
+    return CAPTURED[word]
 
 
 def _of_metrics(variables: Variables) -> dict[str, Any]:
@@ -176,11 +227,15 @@ def _signal(variables: Variables, signal: str, exporters: frozenset[str]) -> Sig
     if OTLP not in exporters:
         return SignalSettings(exporters)
     protocol = variables.word(variables.otlp(signal, "PROTOCOL"), PROTOCOLS, HTTP_PROTOBUF)
+    if protocol == GRPC and find_spec("opentelemetry.exporter.otlp.proto.grpc") is None:
+        raise wrong(f"{PREFIX}_PROTOCOL", "grpc needs the extra `grpc`: pip install '.[grpc]' in a checkout")
     said = variables.otlp(signal, "ENDPOINT") or Said("", DEFAULT_ENDPOINTS[protocol])
     parts = _read_endpoint(variables, said, signal, protocol)
     variables.check_headers(variables.otlp(signal, "HEADERS"))
     compression = variables.word(variables.otlp(signal, "COMPRESSION"), COMPRESSIONS[protocol], NONE)
     path = parts.path if protocol == GRPC or _is_of(said, signal) else f"{parts.path.removesuffix('/')}/v1/{signal}"
+    if protocol != GRPC:
+        _suspect_path(variables, said, signal, path)
     return SignalSettings(
         exporters,
         protocol=protocol,
@@ -188,8 +243,24 @@ def _signal(variables: Variables, signal: str, exporters: frozenset[str]) -> Sig
         timeout_seconds=variables.seconds(variables.otlp(signal, "TIMEOUT"), SignalSettings().timeout_seconds),
         compression=compression,
         tls=_tls(variables, signal, protocol) if parts.scheme == "https" else None,
-        own_session=variables.first(SESSION.format(f"{signal.upper()}_"), SESSION.format("")) is not None,
+        own_session=_has_own_session(variables, signal),
     )
+
+
+def _has_own_session(variables: Variables, signal: str) -> bool:
+    """Whether the library is to send by a session that somebody has written."""
+    said = variables.first(SESSION.format(f"{signal.upper()}_"), SESSION.format(""))
+    if said is not None:
+        known_word(said.name, said.value, _installed("opentelemetry_otlp_credential_provider"))
+    return said is not None
+
+
+def _suspect_path(variables: Variables, said: Said, signal: str, path: str) -> None:
+    """One path too few, or one too many."""
+    if path in ("", "/"):
+        variables.warn(f"{said.name} has no path, and none is put behind it; /v1/{signal} is usual")
+    elif path.count("/v1/") > 1:
+        variables.warn(f"{said.name} has a path, behind which /v1/{signal} is put; was {said.name} without it meant?")
 
 
 def _is_of(said: Said, signal: str) -> bool:
@@ -224,4 +295,10 @@ def _tls(variables: Variables, signal: str, protocol: str) -> TlsFiles:
         raise wrong(key.name, "needs a certificate that it belongs to, in ..._CLIENT_CERTIFICATE")
     if certificate and not key and protocol == GRPC:
         raise wrong(certificate.name, "for grpc, it needs its key, in ..._CLIENT_KEY")
-    return TlsFiles(variables.file(authority), variables.file(certificate), variables.file(key))
+    files = TlsFiles(variables.file(authority), variables.file(certificate), variables.file(key))
+    if authority and not is_authority(files.certificate):
+        raise wrong(authority.name, f"{files.certificate} is no certificate in PEM form")
+    if certificate and not is_pair(files.client_certificate, files.client_key):
+        what = "is no certificate with its key, in PEM form, without a password"
+        raise wrong(certificate.name, f"{files.client_certificate} {what}")
+    return files

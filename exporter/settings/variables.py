@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import ssl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -147,6 +148,29 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def is_authority(path: str) -> bool:
+    """Whether the file holds certificates. The libraries would complain at the first export, or say nothing at all."""
+    try:
+        ssl.create_default_context().load_verify_locations(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def is_pair(certificate: str, key: str) -> bool:
+    """Whether the file holds a certificate, and the other (if it is not the same) its key, without a password."""
+    try:
+        ssl.create_default_context().load_cert_chain(certificate, key or None, password=_no_password)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _no_password() -> str:
+    """Instead of a question at the terminal."""
+    raise ValueError("the key has a password")
 
 
 def wrong(name: str, what: str) -> ConfigError:

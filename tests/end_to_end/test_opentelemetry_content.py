@@ -180,7 +180,7 @@ def test_secrets_are_told_to_nobody(start_engine: Callable[..., Engine]) -> None
             credentials = {"x_api_key": CLIENT_KEY, "cookie": f"session={COOKIE}"}
             for key, status in ((PROXY_KEY, 200), (f"{SECRET}-wrong", 401)):
                 path = f"{CHAT}?api_key={QUERY}"
-                headers = {**credentials, "authorization": f"Bearer {key}"}
+                headers: dict[str, Any] = {**credentials, "authorization": f"Bearer {key}"}
                 seen = ask(sidecar.proxy, path, KINDS["chat"].body, context=new_context(), **headers)
                 assert seen.status == status
                 tree_of(receiver, seen)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import httpx
 import pytest
 
 from exporter.demo.engine import Engine
@@ -11,6 +13,7 @@ from tests.end_to_end.dialects import KINDS, MODEL
 from tests.end_to_end.fake import WELL
 from tests.end_to_end.traced import (
     CHAT,
+    HELLO,
     Context,
     Stand,
     Tree,
@@ -36,7 +39,7 @@ def stand(start_engine: Callable[..., Engine]) -> Iterator[Stand]:
         yield stand
 
 
-def pass_on(stand: Stand, context: Context | None = None, **headers: str) -> Request:
+def pass_on(stand: Stand, context: Context | None = None, **headers: Any) -> Request:
     """What llama-server gets of a request."""
     stand.fake.answers = [WELL]
     before = len(stand.fake.posts)
@@ -97,12 +100,24 @@ def test_a_broken_context_starts_a_new_trace(stand: Stand, broken: str) -> None:
 
 
 @pytest.mark.parametrize("others", [{"traceparent": "garbage"}, {}], ids=["broken", "absent"])
-def test_the_state_of_no_trace_is_not_passed_on(stand: Stand, others: dict[str, str]) -> None:
+def test_the_state_of_no_trace_is_not_passed_on(stand: Stand, others: dict[str, Any]) -> None:
     """W3C: who starts a trace deletes the `tracestate` that came with what could not be read."""
     received = pass_on(stand, tracestate=STATE, **others)
     request, _ = wait_for_trace(stand, passed(received).trace_id)
     assert request.trace_state == ""
     assert received.header("tracestate") is None
+
+
+def test_a_state_in_several_lines(stand: Stand) -> None:
+    """They are one list, in the order in which they come."""
+    context = new_context()
+    lines = [("tracestate", "one=1"), ("tracestate", "two=2,three=3")]
+    stand.fake.answers = [WELL]
+    fields = [("traceparent", context.traceparent), ("x-routing-tier", "Q3"), *lines]
+    answer = httpx.post(f"{stand.sidecar.proxy}{CHAT}", json={"model": "auto", "messages": HELLO}, headers=fields)
+    assert answer.status_code == 200
+    request, _ = wait_for_trace(stand, context.trace_id)
+    assert ",".join(stand.fake.posts[-1].values("tracestate")) == request.trace_state == "one=1,two=2,three=3"
 
 
 def test_a_later_version_of_the_context_is_continued(stand: Stand) -> None:

@@ -184,9 +184,10 @@ def test_another_upstream_answers(stand: Stand, answer: Answer, code: int | None
 
 
 def check_fallback(tree: Tree, code: int | None) -> None:
-    """From Q3 to Q4."""
-    request, (failed, answered) = tree
-    check_request(request, "completed", None, 200, upstream="Q4", tier="Q4", attempts=2)
+    """From Q3 to Q4; the engine closes connections without a word, and what was sent into one that was closed is sent
+    again."""
+    request, (failed, *_, answered) = tree
+    check_request(request, "completed", None, 200, upstream="Q4", tier="Q4", attempts=len(tree.attempts))
     routed = {"llm.routing.fallback": True, "llm.routing.wanted_tier": "Q3"}
     assert only(request.attributes, *routed) == routed
     assert (failed.status, answered.status) == ("error", "unset")
@@ -219,8 +220,8 @@ def test_a_connection_that_was_closed_meanwhile(stand: Stand) -> None:
     assert names(tree.request.events) == ["llm.first_token"]
 
 
-def test_an_upstream_that_goes_down(start_engine: Callable[..., Engine]) -> None:
-    """The first request finds that out; the next ones know it."""
+def test_an_upstream_that_falls_silent_and_goes_down(start_engine: Callable[..., Engine]) -> None:
+    """Who waits for it in vain is told so. The first request after it is gone finds that out; the next ones know it."""
     seldom = {
         "LLAMA_EXPORTER_ROUTING__HEALTH_INTERVAL_SECONDS": "60",
         "LLAMA_EXPORTER_SAMPLING__INTERVAL_SECONDS": "60",
@@ -238,6 +239,18 @@ def test_an_upstream_that_goes_down(start_engine: Callable[..., Engine]) -> None
     assert again.request.attributes["llm.routing.fallback"] is True
     (event,) = again.request.events
     assert (event.name, event.attributes) == ("llm.fallback", {"llm.routing.wanted_tier": "Q3", "llm.tier": "Q4"})
+
+
+def check_silence(stand: Stand) -> None:
+    gate = Gate()
+    stand.fake.answers = [Answer(request_received, gate)]
+    seen = stand.ask_fake()
+    gate.open()
+    tree = tree_of(stand.receiver, seen)
+    check_tree(tree)
+    check_request(tree.request, "timeout", "timeout", 504, upstream="Q3", attempts=1)
+    assert tree.attempts[0].status == "error"
+    assert tree.request.seconds == pytest.approx(seen.seconds, abs=LATE_NS / 1e9)
 
 
 @pytest.fixture(scope="module")

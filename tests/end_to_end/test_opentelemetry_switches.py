@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from exporter import __version__
@@ -74,6 +75,8 @@ def test_off_loads_and_sends_nothing(
             chat(sidecar, "chat-stream")
             metrics = wait_for_metrics(sidecar, lambda metrics: metrics.sum("llm_requests_total") == 1)
             assert imported(sidecar) == set()
+            accept = {"accept": "application/openmetrics-text; version=1.0.0"}
+            assert "trace_id" not in httpx.get(f"{sidecar.admin}/metrics", headers=accept, timeout=10).text
             assert {name for name in metrics.names() if "otlp" in name} == set()
             assert sidecar.stop() == 0
         assert receiver.requests == []

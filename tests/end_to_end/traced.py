@@ -21,7 +21,7 @@ from tests.end_to_end.sidecar import Metrics, Sidecar
 from tests.otlp.arrived import Span
 from tests.otlp.receiver import Receiver
 
-QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
+QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
 TRACES_ONLY = {**QUICK, "OTEL_METRICS_EXPORTER": "none"}
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hi"}]

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
-from exporter.otel.spans import SCHEMA_URL
+from exporter.otel.resource import SCHEMA_URL
 from exporter.routing.upstream import Upstream
 from tests.proxy.harness import Proxy, running_proxy
 
