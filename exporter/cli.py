@@ -32,7 +32,7 @@ Runs three real llama.cpp engines with tiny models behind a sidecar, with traffi
 http://127.0.0.1:9464/ for a page of links, or http://127.0.0.1:9464/api/docs for every route of the admin listener.
 
 The demo takes no settings but the options below: it ignores PROXY_API_KEY, the LLAMA_EXPORTER_... variables, and the
-other environment variables of docs/configuration.md.
+other environment variables of docs/configuration.md. Those of OpenTelemetry (OTEL_EXPORTER_OTLP_ENDPOINT) it heeds.
 """
 
 STORE = """\

@@ -15,10 +15,11 @@ from exporter.demo.engine import Engine
 from tests.end_to_end.dialects import KINDS, MODEL
 from tests.end_to_end.fake import STREAM_HEAD, WELL, Gate, content_frame, frame
 from tests.end_to_end.sidecar import Sidecar
-from tests.end_to_end.test_opentelemetry_traces import EARLY_NS, LATE_NS, only
 from tests.end_to_end.traced import (
     CHAT,
+    EARLY_NS,
     HELLO,
+    LATE_NS,
     PATIENCE_SECONDS,
     TRACES_ONLY,
     Context,
@@ -27,6 +28,7 @@ from tests.end_to_end.traced import (
     Tree,
     ask,
     new_context,
+    only,
     standing,
     tree_of,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,26 +13,17 @@ from exporter import __version__
 from exporter.demo.engine import Engine
 from tests.end_to_end.dialects import KINDS, MODEL, Kind, told
 from tests.end_to_end.fake import STREAM_HEAD, WELL, Gate, content_frame, frame
-from tests.end_to_end.traced import CHAT, HELLO, Seen, Stand, ask, standing, tree_of
+from tests.end_to_end.traced import CHAT, EARLY_NS, HELLO, LATE_NS, Seen, Stand, ask, only, standing, tree_of
 from tests.fakes.answers import Answer, json_reply, request_received
 from tests.fakes.wire import LAST_CHUNK, chunk
 from tests.otlp.arrived import Span
 from tests.otlp.receiver import GRPC, HTTP
-
-EARLY_NS = 5_000_000
-"""A clock that is read in two processes may differ by so much."""
-LATE_NS = 500_000_000
-"""On a busy machine a process can come to note something so long after it happened."""
 
 
 @pytest.fixture(scope="module", params=[HTTP, GRPC])
 def stand(request: pytest.FixtureRequest, start_engine: Callable[..., Engine]) -> Iterator[Stand]:
     with standing(request.param, start_engine(embedding=True, alias=MODEL)) as stand:
         yield stand
-
-
-def only(attributes: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: attributes.get(name) for name in names}
 
 
 def trace(stand: Stand, seen: Seen) -> tuple[Span, Span]:

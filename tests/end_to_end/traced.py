@@ -25,6 +25,10 @@ QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
 TRACES_ONLY = {**QUICK, "OTEL_METRICS_EXPORTER": "none"}
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hi"}]
+EARLY_NS = 5_000_000
+"""A clock that is read in two processes may differ by so much."""
+LATE_NS = 500_000_000
+"""On a busy machine a process can come to note something so long after it happened."""
 PATIENCE_SECONDS = 20.0
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Else every client would read the certificates of those whom everyone trusts."""
@@ -189,6 +193,11 @@ def wait_for_tree(receiver: Receiver, wanted: Callable[[Span], bool]) -> Tree:
     (request,) = found
     beneath = [span for span in receiver.spans if span.parent_id == request.span_id]
     return Tree(request, sorted(beneath, key=lambda span: span.start_ns))
+
+
+def only(attributes: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """These, None where there is none."""
+    return {name: attributes.get(name) for name in names}
 
 
 def wait_for_metrics(sidecar: Sidecar, condition: Callable[[Metrics], bool]) -> Metrics:
