@@ -139,7 +139,7 @@ class Tracing:
 
     def _begin(self, observation: Observation, fields: Headers, upstream: Upstream | None) -> None:
         parent = self._propagator.extract(as_carrier(fields), Context(), FIELDS) if fields else Context()
-        asked_for = observation.requested_model
+        asked_for = observation.requested_model if observation.inference else None
         model = asked_for and public_name(asked_for)
         span = self._tracer.start_span(
             spans.name_of(observation.operation, model),

@@ -23,6 +23,11 @@ PLACES = ("LLAMA_EXPORTER_STORE__URL", "XDG_STATE_HOME")
 """Environment variables that say where history is kept."""
 
 
+def ours_alone() -> dict[str, str]:
+    """The environment, without what would lead the sidecar elsewhere: its settings, and OpenTelemetry's."""
+    return {name: value for name, value in environment_without_settings().items() if not name.startswith("OTEL_")}
+
+
 class Sidecar:
     """A running sidecar: `with Sidecar("--upstream", url) as sidecar: sidecar.proxy, sidecar.admin`.
 
@@ -47,7 +52,7 @@ class Sidecar:
             self._command(),
             stderr=subprocess.PIPE,
             text=True,
-            env={**environment_without_settings(), **self._environment},
+            env={**ours_alone(), **self._environment},
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
