@@ -30,7 +30,6 @@ from pydantic_settings import (
 from exporter.errors import ConfigError
 from exporter.settings import ENV_PREFIX, Settings, UpstreamSettings, otel_variables
 from exporter.settings.otel import GRPC, OtelSettings
-from exporter.settings.variables import PREFIX as OTLP_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +134,7 @@ def load_otel() -> OtelSettings:
     settings, warnings = otel_variables.read(os.environ)
     for warning in warnings:
         log.warning(warning)
-    if not settings.on and any(name.startswith(OTLP_PREFIX) for name in os.environ):
+    if not settings.on and any(os.environ.get(name, "").strip() for name in otel_variables.ENDPOINTS):
         log.info("nothing is pushed, for OTEL_SDK_DISABLED or OTEL_..._EXPORTER says so")
     if settings.on:
         _prepare_libraries(settings)

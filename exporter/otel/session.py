@@ -19,8 +19,10 @@ class Session(requests.Session):
     """A session of `requests` as the exporters use it."""
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """As the base class does, but takes no credentials from `.netrc`: it would prefer them to the exporter's."""
-        self.auth = None if any(get_auth_from_url(str(request.url))) else _as_it_is
+        """As the base class does, but takes no credentials from `.netrc`: it would prefer them to the
+        exporter's, and to those of the address."""
+        said = get_auth_from_url(str(request.url))
+        self.auth = said if any(said) else _as_it_is
         return super().prepare_request(request)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:

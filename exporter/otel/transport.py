@@ -7,6 +7,8 @@ instrumentation, which would take a hundred microseconds to record nothing.
 
 from __future__ import annotations
 
+import logging
+
 import httpx
 from opentelemetry import context as current
 from opentelemetry import propagate
@@ -17,6 +19,19 @@ from opentelemetry.trace import Span, TracerProvider
 from exporter.otel.spans import OWN
 from exporter.otel.tracing import RequestSpan
 
+log = logging.getLogger(__name__)
+
+
+class _Way(httpx.AsyncBaseTransport):
+    """Notes that the instrumentation has let a request pass."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.extensions["trace"].sent += 1
+        return await self._transport.handle_async_request(request)
+
 
 class TracedTransport(httpx.AsyncBaseTransport):
     """Adds spans to another transport. `request.extensions["trace"]` is the request's span, or None."""
@@ -25,8 +40,9 @@ class TracedTransport(httpx.AsyncBaseTransport):
         self._transport = transport
         # It would measure durations, too; they are in our own metrics.
         self._traced = AsyncOpenTelemetryTransport(
-            transport, provider, meter_provider=NoOpMeterProvider(), request_hook=_describe
+            _Way(transport), provider, meter_provider=NoOpMeterProvider(), request_hook=_describe
         )
+        self._has_failed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See `httpx.AsyncBaseTransport`."""
@@ -40,12 +56,21 @@ class TracedTransport(httpx.AsyncBaseTransport):
         if not span.sampled:
             return await self._transport.handle_async_request(request)
         request.url = with_path(request.url, request.extensions["exchange"].target)
-        token = current.attach(span.context)
+        token, sent = current.attach(span.context), span.sent
         try:
             return await self._traced.handle_async_request(request)
+        except Exception:
+            if span.sent > sent:
+                raise
+            self._note_failure()
         finally:
-            span.sent += 1
             current.detach(token)
+        return await self._transport.handle_async_request(request)
+
+    def _note_failure(self) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            log.exception("an attempt could not be traced; it is made all the same, and so are later ones")
 
     async def aclose(self) -> None:
         """See `httpx.AsyncBaseTransport`."""

@@ -79,6 +79,14 @@ SPAN_LIMITS = (
 SESSION = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
 RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
 SANITIZED = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS"
+PATTERNS = (
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE",
+    SANITIZED,
+    "OTEL_PYTHON_EXCLUDED_URLS",
+    "OTEL_PYTHON_HTTPX_EXCLUDED_URLS",
+)
+"""Of what the instrumentation reads by itself, those that would break a request, or the start."""
 SECRET_FIELDS = (*sorted(SECRET_HEADERS), "set-cookie")
 CONTENT_QUEUE, CONTENT_BATCH = 256, 16
 """Spans with content can have 200 KiB each: of so many, a batch is less than the 4 MiB that receivers take."""
@@ -94,6 +102,8 @@ PARTS = (
     "TIMEOUT",
 )
 SIGNALS = ("", "TRACES_", "METRICS_", "LOGS_", "PROFILES_")
+ENDPOINTS = tuple(f"{PREFIX}_{signal}ENDPOINT" for signal in SIGNALS[:3])
+"""Any of them switches a signal on that we have, unless something else is said of it."""
 KNOWN = (
     *(f"{PREFIX}_{signal}{part}" for signal in SIGNALS for part in PARTS),
     *(f"{PREFIX}_{old}_INSECURE" for old in ("SPAN", "METRIC")),
@@ -164,7 +174,7 @@ def _check_common(variables: Variables) -> None:
         known_word(PROPAGATORS, word.strip(), _installed("opentelemetry_propagator") | {NONE})
     said = variables.first(RESOURCE)
     for number, pair in enumerate(said.value.split(",") if said else (), start=1):
-        if (pair.strip() and not pair.partition("=")[0].strip()) or "=" not in pair:
+        if pair.strip() and ("=" not in pair or not pair.partition("=")[0].strip()):
             raise wrong(RESOURCE, f"part {number} is not name=value")
 
 
@@ -175,13 +185,12 @@ def _installed(group: str) -> set[str]:
 
 def _of_traces(variables: Variables) -> dict[str, Any]:
     """What else matters to traces; here, too, the sampler is checked, which the SDK reads by itself."""
+    for name in PATTERNS:
+        variables.check_patterns(name)
     sampler = variables.word(variables.first(SAMPLER), SAMPLERS, "parentbased_always_on")
     share = _share(variables, sampler)
     capture = _captures(variables)
-    queue = variables.whole(QUEUE, CONTENT_QUEUE if capture else OtelSettings().queue_spans)
-    batch = variables.whole(BATCH, min(CONTENT_BATCH if capture else OtelSettings().batch_spans, queue))
-    if batch > queue:
-        raise wrong(BATCH, f"{batch} is more than may wait: {QUEUE} is {queue}")
+    queue, batch = _lengths(variables, capture=capture)
     return {
         "sampled_share": share,
         "queue_spans": queue,
@@ -189,6 +198,17 @@ def _of_traces(variables: Variables) -> dict[str, Any]:
         "batch_delay_seconds": variables.seconds(variables.first(DELAY), OtelSettings().batch_delay_seconds),
         "capture_content": capture,
     }
+
+
+def _lengths(variables: Variables, *, capture: bool) -> tuple[int, int]:
+    """Spans that may wait, and those of one export: fewer where they have content, unless somebody says how many."""
+    most, usual = OtelSettings().queue_spans, OtelSettings().batch_spans
+    asked = variables.whole(BATCH, 0)
+    queue = variables.whole(QUEUE, max(CONTENT_QUEUE, min(asked, most)) if capture else most)
+    batch = asked or min(CONTENT_BATCH if capture else usual, queue)
+    if batch > queue:
+        raise wrong(BATCH, f"{batch} is more than may wait: {QUEUE} is {queue}")
+    return queue, batch
 
 
 def _share(variables: Variables, sampler: str) -> float:
@@ -226,9 +246,10 @@ def _of_metrics(variables: Variables) -> dict[str, Any]:
 def _signal(variables: Variables, signal: str, exporters: frozenset[str]) -> SignalSettings:
     if OTLP not in exporters:
         return SignalSettings(exporters)
-    protocol = variables.word(variables.otlp(signal, "PROTOCOL"), PROTOCOLS, HTTP_PROTOBUF)
-    if protocol == GRPC and find_spec("opentelemetry.exporter.otlp.proto.grpc") is None:
-        raise wrong(f"{PREFIX}_PROTOCOL", "grpc needs the extra `grpc`: pip install '.[grpc]' in a checkout")
+    asked = variables.otlp(signal, "PROTOCOL")
+    protocol = variables.word(asked, PROTOCOLS, HTTP_PROTOBUF)
+    if asked and protocol == GRPC and find_spec("opentelemetry.exporter.otlp.proto.grpc") is None:
+        raise wrong(asked.name, "grpc needs the extra `grpc`: pip install '.[grpc]' in a checkout")
     said = variables.otlp(signal, "ENDPOINT") or Said("", DEFAULT_ENDPOINTS[protocol])
     parts = _read_endpoint(variables, said, signal, protocol)
     variables.check_headers(variables.otlp(signal, "HEADERS"))
@@ -243,15 +264,16 @@ def _signal(variables: Variables, signal: str, exporters: frozenset[str]) -> Sig
         timeout_seconds=variables.seconds(variables.otlp(signal, "TIMEOUT"), SignalSettings().timeout_seconds),
         compression=compression,
         tls=_tls(variables, signal, protocol) if parts.scheme == "https" else None,
-        own_session=_has_own_session(variables, signal),
+        own_session=protocol != GRPC and _has_own_session(variables, signal),
     )
 
 
 def _has_own_session(variables: Variables, signal: str) -> bool:
-    """Whether the library is to send by a session that somebody has written."""
-    said = variables.first(SESSION.format(f"{signal.upper()}_"), SESSION.format(""))
-    if said is not None:
-        known_word(said.name, said.value, _installed("opentelemetry_otlp_credential_provider"))
+    """Whether the library is to send by a session that somebody has written. To it, what is said of all signals is
+    more than what is said of one."""
+    said = variables.first(SESSION.format(""), SESSION.format(f"{signal.upper()}_"))
+    if said is not None and said.value not in _installed("opentelemetry_otlp_credential_provider"):
+        raise wrong(said.name, f"no package that is installed has a credential provider {said.value!r}")
     return said is not None
 
 
@@ -259,7 +281,7 @@ def _suspect_path(variables: Variables, said: Said, signal: str, path: str) -> N
     """One path too few, or one too many."""
     if path in ("", "/"):
         variables.warn(f"{said.name} has no path, and none is put behind it; /v1/{signal} is usual")
-    elif path.count("/v1/") > 1:
+    elif not _is_of(said, signal) and path.removesuffix(f"/v1/{signal}").endswith(("/v1", "/v1/traces", "/v1/metrics")):
         variables.warn(f"{said.name} has a path, behind which /v1/{signal} is put; was {said.name} without it meant?")
 
 

@@ -107,6 +107,14 @@ class Variables:
         if said and said.value.lower() != "unset" and not re.fullmatch(r"\+?[0-9]{1,18}", said.value):
             raise wrong(name, "must be a whole number from 0")
 
+    def check_patterns(self, name: str) -> None:
+        """Regular expressions, separated by commas, which the libraries make one of; or nothing."""
+        said = self.first(name)
+        try:
+            re.compile("|".join(part.strip() for part in said.value.split(",")) if said else "")
+        except re.error:
+            raise wrong(name, "must be regular expressions, separated by commas") from None
+
     def file(self, said: Said | None) -> str:
         """The path of a file that can be read; "" where none is named."""
         if said is None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Metric,
@@ -69,6 +71,12 @@ def load(**variables: str) -> OtelSettings:
     """What `load_otel` makes of these variables."""
     with environment(**variables):
         return config.load_otel()
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Have exporters try again after so long, then after twice that, and so on. They would begin with a second, give or
+    take a fifth of it, which they draw."""
+    monkeypatch.setattr(random, "uniform", lambda *_: seconds)
 
 
 @contextlib.contextmanager

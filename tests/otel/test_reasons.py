@@ -99,5 +99,5 @@ def test_lines_are_shown_at_debug_only_and_without_texts_of_errors() -> None:
 
 def test_quiet_once_is_quiet_enough() -> None:
     quiet_libraries()
-    handlers = logging.getLogger("opentelemetry.exporter").handlers
+    handlers = logging.getLogger("opentelemetry").handlers
     assert len([each for each in handlers if isinstance(each, Quiet)]) == 1

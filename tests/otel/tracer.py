@@ -35,6 +35,10 @@ class Traced:
         """Every span, after so many records: the requests' own, then those of the attempts, by their start."""
         for record in await self.proxy.until_records(requests):
             end_span(record)
+        return self.finished()
+
+    def finished(self) -> list[ReadableSpan]:
+        """Every span that was ended, in this order."""
         return sorted(self._exporter.get_finished_spans(), key=lambda span: (span.name == "POST", span.start_time or 0))
 
     async def only(self) -> tuple[ReadableSpan, list[ReadableSpan]]:

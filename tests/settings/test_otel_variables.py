@@ -1,39 +1,20 @@
-"""The standard `OTEL_...` variables: what switches a signal on, what is refused, and how clearly."""
+"""The standard `OTEL_...` variables: what switches a signal on, what is heeded, and what is warned of."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib.metadata import EntryPoint
 
 import pytest
 
-from exporter.errors import ConfigError
+from exporter.settings import otel_variables
 from exporter.settings.otel import OtelSettings, SignalSettings, TlsFiles
 from exporter.settings.otel_variables import read
+from tests.otlp.receiver import Tls
+from tests.settings.reading import ENDPOINT, ON, refused, settings, warned
 
-ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
-ON = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_METRICS_EXPORTER": "otlp"}
 NONE = frozenset[str]()
 OTLP = frozenset(("otlp",))
 CONSOLE = frozenset(("console",))
-
-
-def settings(**variables: str) -> OtelSettings:
-    found, warnings = read(variables)
-    assert warnings == []
-    return found
-
-
-def refused(**variables: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        read(variables)
-    message = str(caught.value)
-    assert message.startswith("environment: OTEL_")
-    assert "\n" not in message
-    return message.removeprefix("environment: ")
-
-
-def warned(**variables: str) -> list[str]:
-    return read(variables)[1]
 
 
 # What is on
@@ -87,9 +68,8 @@ def test_what_is_off_is_not_looked_at() -> None:
     assert settings(**usable, OTEL_METRICS_EXPORTER="console").metrics == SignalSettings(CONSOLE)
 
 
-def test_everything_that_is_heeded(tmp_path: Path) -> None:
-    pem = tmp_path / "pem"
-    pem.write_text("pem")
+def test_everything_that_is_heeded(authority: Tls) -> None:
+    pem = authority.certificate
     found = settings(
         OTEL_EXPORTER_OTLP_ENDPOINT="https://user:secret@collector/otlp/",
         OTEL_EXPORTER_OTLP_CERTIFICATE=str(pem),
@@ -109,6 +89,8 @@ def test_everything_that_is_heeded(tmp_path: Path) -> None:
         OTEL_SEMCONV_STABILITY_OPT_IN="http, gen_ai_latest_experimental",
         OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="unset",
         OTEL_PROPAGATORS="tracecontext,baggage",
+        OTEL_RESOURCE_ATTRIBUTES="service.namespace=home, a=b=c,d=,",
+        OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST=".*",
     )
     assert found == OtelSettings(
         traces=SignalSettings(
@@ -122,7 +104,7 @@ def test_everything_that_is_heeded(tmp_path: Path) -> None:
         metrics_interval_seconds=15,
         sampled_share=0.01,
         queue_spans=100,
-        batch_spans=100,
+        batch_spans=16,
         batch_delay_seconds=0.25,
         capture_content=True,
         latest_names=True,
@@ -159,141 +141,54 @@ def test_endpoints_for_people(variables: dict[str, str], endpoint: str) -> None:
     ],
 )
 def test_whether_content_is_captured(word: str, captured: bool) -> None:
-    found = settings(**ENDPOINT, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=word)
+    found, _ = read({**ENDPOINT, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": word})
     assert found.capture_content == captured
 
 
-def test_who_signs_on_by_a_package_of_their_own() -> None:
-    found = settings(**ENDPOINT, OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER="cloud")
+CONTENT = {**ENDPOINT, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"}
+QUEUE, BATCH = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+
+
+@pytest.mark.parametrize(
+    ("variables", "queue", "batch"),
+    [
+        (ENDPOINT, 2048, 512),
+        ({**ENDPOINT, QUEUE: "300"}, 300, 300),
+        (CONTENT, 256, 16),
+        ({**CONTENT, QUEUE: "2048"}, 2048, 16),
+        ({**CONTENT, QUEUE: "8"}, 8, 8),
+        ({**CONTENT, BATCH: "512"}, 512, 512),
+        ({**CONTENT, BATCH: "20"}, 256, 20),
+        ({**CONTENT, QUEUE: "3000", BATCH: "2500"}, 3000, 2500),
+    ],
+)
+def test_fewer_spans_wait_where_they_have_content(variables: dict[str, str], queue: int, batch: int) -> None:
+    found = settings(**variables)
+    assert (found.queue_spans, found.batch_spans) == (queue, batch)
+
+
+PROVIDER = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"
+PROVIDER_OF_TRACES = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER"
+
+
+def test_who_signs_on_by_a_package_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed(*, group: str) -> list[EntryPoint]:
+        return [EntryPoint("cloud", "package:session", group)] if group.endswith("otlp_credential_provider") else []
+
+    monkeypatch.setattr(otel_variables, "entry_points", installed)
+    found = settings(**ENDPOINT, **{PROVIDER_OF_TRACES: "cloud"})
     assert (found.traces.own_session, found.metrics.own_session) == (True, False)
+    found = settings(**ENDPOINT, **{PROVIDER: "cloud", PROVIDER_OF_TRACES: "not heeded"})  # as the library has it
+    assert (found.traces.own_session, found.metrics.own_session) == (True, True)
+    message = f"{PROVIDER}: no package that is installed has a credential provider 'cluod'"
+    assert refused(**ENDPOINT, **{PROVIDER: "cluod", PROVIDER_OF_TRACES: "cloud"}) == message
 
 
-# What is wrong
-
-
-MILLISECONDS = "must be a number of milliseconds above 0"
-MILLION = "must be a whole number from 1 to 1000000"
-SHARE = "must be a number from 0 to 1"
-SAMPLERS = (
-    "always_off, always_on, parentbased_always_off, parentbased_always_on, parentbased_traceidratio, traceidratio"
-)
-CAPTURES = "event_only, false, no_content, span_and_event, span_only, true"
-
-
-@pytest.mark.parametrize(
-    ("variable", "what"),
-    [
-        ("OTEL_TRACES_EXPORTER=otpl", "'otpl' is none of console, logging, none, otlp; did you mean otlp?"),
-        ("OTEL_TRACES_EXPORTER=prometheus", "'prometheus' is none of console, logging, none, otlp"),
-        ("OTEL_METRICS_EXPORTER=none,otlp", "none stands alone"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "'http/json' is none of grpc, http/protobuf"),
-        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http", "'http' is none of grpc, http/protobuf"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT=10s", MILLISECONDS),
-        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=0", MILLISECONDS),
-        ("OTEL_METRIC_EXPORT_INTERVAL=nan", MILLISECONDS),
-        ("OTEL_BSP_SCHEDULE_DELAY=-1", MILLISECONDS),
-        ("OTEL_BSP_MAX_QUEUE_SIZE=0", MILLION),
-        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE=1.5", MILLION),
-        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4096", "4096 is more than may wait: OTEL_BSP_MAX_QUEUE_SIZE is 2048"),
-        ("OTEL_TRACES_SAMPLER=traceidrato", f"'traceidrato' is none of {SAMPLERS}; did you mean traceidratio?"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION=brotli", "'brotli' is none of deflate, gzip, none"),
-        ("OTEL_PROPAGATORS=tracecontext,b3", "'b3' is none of baggage, none, tracecontext"),
-        ("OTEL_SPAN_EVENT_COUNT_LIMIT=many", "must be a whole number from 0"),
-        (
-            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=deltas",
-            "'deltas' is none of cumulative, delta, lowmemory; did you mean delta?",
-        ),
-        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=1", f"'1' is none of {CAPTURES}"),
-    ],
-)
-def test_what_is_refused(variable: str, what: str) -> None:
-    name, _, value = variable.partition("=")
-    assert refused(**ON | {name: value}) == f"{name}: {what}"
-
-
-@pytest.mark.parametrize("share", ["1%", "1.5", "-0.1", "nan"])
-def test_the_share_of_traces(share: str) -> None:
-    argument = {"OTEL_TRACES_SAMPLER_ARG": share}
-    assert refused(**ON, **argument, OTEL_TRACES_SAMPLER="traceidratio") == f"OTEL_TRACES_SAMPLER_ARG: {SHARE}"
-    assert settings(**ON, **argument, OTEL_TRACES_SAMPLER="always_on").on
-
-
-def test_grpc_compresses_in_one_way_only() -> None:
-    message = "OTEL_EXPORTER_OTLP_COMPRESSION: 'deflate' is none of gzip, none"
-    assert refused(**ON, OTEL_EXPORTER_OTLP_COMPRESSION="deflate", OTEL_EXPORTER_OTLP_PROTOCOL="grpc") == message
-    assert settings(**ON, OTEL_EXPORTER_OTLP_COMPRESSION="deflate").traces.compression == "deflate"
-
-
-NOT_AN_ENDPOINT = "must be a URL with http or https and a host, such as http://localhost:4318"
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "message"),
-    [
-        ("localhost:4318", NOT_AN_ENDPOINT),
-        ("ftp://user:secret@localhost", NOT_AN_ENDPOINT),
-        ("http://", NOT_AN_ENDPOINT),
-        ("http://user:secret@:4318", NOT_AN_ENDPOINT),
-        ("http://local host", NOT_AN_ENDPOINT),
-        ("http://localhost:port", "is not a URL"),
-        ("http://[::1", "is not a URL"),
-        (
-            "http://localhost:4318?key=secret",
-            "a path is put behind it, and there must be no query; OTEL_EXPORTER_OTLP_TRACES_ENDPOINT can have one",
-        ),
-    ],
-)
-def test_endpoints_that_are_none(endpoint: str, message: str) -> None:
-    assert refused(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) == f"OTEL_EXPORTER_OTLP_ENDPOINT: {message}"
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "message"),
-    [
-        ("collector", "for grpc, it must have a port, such as http://localhost:4317"),
-        ("http://collector", "for grpc, it must have a port, such as http://localhost:4317"),
-        ("http://user:secret@collector:4317", "for grpc, it must be a host and a port, without a user and a query"),
-        ("unix:///run/collector", NOT_AN_ENDPOINT),
-        ("collector:port", "is not a URL"),
-    ],
-)
-def test_endpoints_that_are_none_for_grpc(endpoint: str, message: str) -> None:
-    variables = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_INSECURE": "true"}
-    assert refused(**variables, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) == f"OTEL_EXPORTER_OTLP_ENDPOINT: {message}"
-
-
-@pytest.mark.parametrize(
-    "headers",
-    ["secret", "a=b;c=secret", "a b=secret", "=secret", 'a="secret"', "a=secret%0Ax", "a=b,secret", "a=%C3%A4secret"],
-)
-def test_headers_that_are_none(headers: str) -> None:
-    message = refused(**ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS=headers)
-    assert message.startswith("OTEL_EXPORTER_OTLP_HEADERS: part ")
-    assert "secret" not in message.replace("may be secret", "")
-
-
-@pytest.mark.parametrize("headers", ["a=b", "api-key=x%20y , b=", "authorization=Bearer x=/+:", "a=b,", "%61=b"])
-def test_headers_as_people_write_them(headers: str) -> None:
-    assert settings(**ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS=headers).on
-
-
-def test_files_of_tls(tmp_path: Path) -> None:
-    there, missing = tmp_path / "there.pem", tmp_path / "missing.pem"
-    there.write_text("pem")
-    secure = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector:4318"}
-    assert refused(**secure, OTEL_EXPORTER_OTLP_CERTIFICATE=str(missing)) == (
-        f"OTEL_EXPORTER_OTLP_CERTIFICATE: {missing} cannot be read (no such file or directory)"
-    )
-    assert refused(**secure, OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE=str(tmp_path)).endswith("(is a directory)")
-    assert refused(**secure, OTEL_EXPORTER_OTLP_CLIENT_KEY=str(there)) == (
-        "OTEL_EXPORTER_OTLP_CLIENT_KEY: needs a certificate that it belongs to, in ..._CLIENT_CERTIFICATE"
-    )
-    ours = {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(there)}
-    assert settings(**secure, **ours).traces.tls == TlsFiles(client_certificate=str(there))
-    assert refused(**secure, **ours, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="grpc") == (
-        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: for grpc, it needs its key, in ..._CLIENT_KEY"
-    )
-    assert settings(**ENDPOINT, OTEL_EXPORTER_OTLP_CERTIFICATE=str(missing)).traces.tls is None
+def test_who_signs_on_by_a_package_that_is_not_there() -> None:
+    message = f"{PROVIDER_OF_TRACES}: no package that is installed has a credential provider 'cloud'"
+    assert refused(**ENDPOINT, **{PROVIDER_OF_TRACES: "cloud"}) == message
+    grpc = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    assert not settings(**grpc, **{PROVIDER: "cloud"}).traces.own_session  # That is for HTTP.
 
 
 # What is odd
@@ -332,6 +227,40 @@ def test_files_of_tls(tmp_path: Path) -> None:
             "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION asks for base2_exponential_bucket_histogram; "
             "metrics are pushed as explicit_bucket_histogram all the same",
         ),
+        (
+            {**ENDPOINT, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "EVENT_ONLY"},
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is event_only, and there are no events with content: "
+            "it goes nowhere",
+        ),
+        (
+            {**ENDPOINT, "OTEL_TRACES_SAMPLER": "TraceIdRatio"},
+            "OTEL_TRACES_SAMPLER is traceidratio without OTEL_TRACES_SAMPLER_ARG: every trace is sampled",
+        ),
+        (
+            {**ENDPOINT, "OTEL_TRACES_SAMPLER_ARG": "0.1"},
+            "OTEL_TRACES_SAMPLER_ARG is of no effect: OTEL_TRACES_SAMPLER is parentbased_always_on, not traceidratio",
+        ),
+        (
+            {**ENDPOINT, "OTEL_SEMCONV_STABILITY_OPT_IN": "http,gen_ai_latest"},
+            "OTEL_SEMCONV_STABILITY_OPT_IN has gen_ai_latest, which is not known; was gen_ai_latest_experimental "
+            "meant?",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318"},
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT has no path, and none is put behind it; /v1/traces is usual",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c:4318/"},
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT has no path, and none is put behind it; /v1/metrics is usual",
+        ),
+        *(
+            (
+                {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://c:4318{path}", "OTEL_METRICS_EXPORTER": "none"},
+                "OTEL_EXPORTER_OTLP_ENDPOINT has a path, behind which /v1/traces is put; "
+                "was OTEL_EXPORTER_OTLP_ENDPOINT without it meant?",
+            )
+            for path in ("/v1/traces", "/v1/metrics/", "/v1", "/otlp/v1/")
+        ),
     ],
 )
 def test_what_is_warned_of(variables: dict[str, str], warning: str) -> None:
@@ -350,6 +279,22 @@ def test_what_is_meant_for_others_is_no_concern() -> None:
 
 
 @pytest.mark.parametrize(
+    "variables",
+    [
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c/v1/otlp"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://c/otlp/v1"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+        {**ENDPOINT, "OTEL_SEMCONV_STABILITY_OPT_IN": "database/dup, gen_ai_latest_experimental"},
+        {**ENDPOINT, "OTEL_TRACES_EXPORTER": "none", "OTEL_TRACES_SAMPLER": "traceidratio"},
+        {**ENDPOINT, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"},
+        {**ENDPOINT, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_AND_EVENT"},
+    ],
+)
+def test_what_is_usual_is_not_warned_of(variables: dict[str, str]) -> None:
+    assert settings(**variables).on
+
+
+@pytest.mark.parametrize(
     ("sampler", "argument", "share"),
     [
         ("always_on", "0.5", 1.0),
@@ -359,5 +304,6 @@ def test_what_is_meant_for_others_is_no_concern() -> None:
     ],
 )
 def test_the_share_of_traces_that_begin_here(sampler: str, argument: str, share: float) -> None:
-    assert settings(**ON, OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=argument).sampled_share == share
+    variables = {**ON, "OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
+    assert read(variables)[0].sampled_share == share
     assert settings(**ON).sampled_share == 1.0

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import tracemalloc
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -22,16 +20,12 @@ OUTPUT = "gen_ai.output.messages"
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-def collect(
-    headers: Headers, *pieces: bytes, reasons: Iterable[str] = (), limit: int = ANSWER_BYTES
-) -> list[dict[str, Any]] | None:
+def collect(headers: Headers, *pieces: bytes, reasons: Iterable[str] = ()) -> list[dict[str, Any]] | None:
     """The messages of an answer that arrives in these pieces; valid, every part what its type says."""
-    answer = Answer(limit)
+    answer = Answer()
     for piece in pieces:
         answer.feed(piece)
-        assert answer.retained_bytes <= limit
     written = answer.messages(headers, tuple(reasons))
-    assert answer.retained_bytes == 0
     if written is None:
         return None
     assert len(written.encode()) <= ATTRIBUTE_BYTES
@@ -134,12 +128,12 @@ def test_pieces_of_any_size(name: str, size: int) -> None:
     assert collect(exchange.headers, *pieces) == collect(exchange.headers, exchange.body)
 
 
-@pytest.mark.parametrize("name", [*sorted(SAID), *sorted(CALLING)])
+@pytest.mark.parametrize("name", sorted(STREAMS.keys() & (SAID.keys() | CALLING)))
 def test_broken_off_anywhere(name: str) -> None:
     """What was there comes, and grows."""
     exchange = EXCHANGES[name]
     last: list[str] = []
-    for end in range(0, len(exchange.body), 13 if name in STREAMS else 5):
+    for end in range(0, len(exchange.body), 61):
         found = texts_of(collect(exchange.headers, exchange.body[:end]) or [])
         assert all(any(is_longer(new, old) for new in found) for old in last), (last, found)
         last = found
@@ -152,7 +146,7 @@ def texts_of(messages: list[dict[str, Any]]) -> list[str]:
 
 
 def is_longer(new: str, old: str) -> bool:
-    return new.startswith(old.removesuffix("…"))
+    return new.startswith(old)
 
 
 # Broken-off, long and encoded ones
@@ -163,9 +157,11 @@ def test_stream_that_broke_off() -> None:
     assert found == said("one two", "unknown")
 
 
-def test_document_that_broke_off() -> None:
-    body = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"one \\u00'
-    assert collect_one(JSON, body) == said("one …", "unknown") | {"truncated": True}
+@pytest.mark.parametrize("end", [1, 40, -1])
+def test_document_that_broke_off_is_none(end: int) -> None:
+    body = as_json({"choices": [{"index": 0, "message": {"role": "assistant", "content": "one"}}]})
+    assert collect(JSON, body[:end]) is None
+    assert collect(JSON, body) is not None
 
 
 def test_what_the_record_knows_completes_it() -> None:
@@ -177,84 +173,35 @@ def test_what_the_record_knows_completes_it() -> None:
     assert [each["finish_reason"] for each in two or ()] == ["unknown", "unknown"], "it is not known whose it is"
 
 
-def test_long_stream_is_cut() -> None:
-    chunks = [chat_chunk(f"{number} ") for number in range(100)]
-    messages = collect(SSE, *chunks, reasons=["stop"], limit=4000)
+def test_of_a_long_stream_there_is_the_beginning() -> None:
+    chunks = [chat_chunk(f"{number} ", index=number % 2, more="x" * 200) for number in range(1500)]
+    messages = collect(SSE, *chunks, reasons=["stop", "length"])
     assert messages is not None
-    (content,) = texts_of(messages)
-    assert content.startswith("0 1 2 ")
-    assert content.endswith(" …")
-    assert 30 < len(content.split()) < 99
-    assert messages[0]["truncated"] is True
-    assert messages[0]["finish_reason"] == "stop"
+    assert texts_of(messages)[0].startswith("0 2 4 ")
+    assert 300 < len(texts_of(messages)[0].split()) < 600
+    assert [each["finish_reason"] for each in messages] == ["stop", "length"]
 
 
-def test_long_document_is_cut() -> None:
-    body = as_json({"choices": [{"message": {"content": "ab " * 9000}, "finish_reason": "stop"}]})
-    messages = collect(JSON, body[:500], body[500:], limit=2000)
-    assert messages is not None
-    assert 1900 < len(texts_of(messages)[0]) <= 2000
-    assert texts_of(messages)[0].endswith("…")
-    assert messages[0]["truncated"] is True
+def test_long_document_is_none() -> None:
+    longest = as_json([{"content": "", "stop": True}])
+    longest += b" " * (ANSWER_BYTES - len(longest))
+    assert collect(JSON, longest) is not None
+    assert collect(JSON, longest[:-1], b" ", b" ") is None
+    assert collect(JSON, longest + b" ") is None
 
 
-def test_long_text_is_cut_though_the_answer_was_whole() -> None:
-    found = collect_one(JSON, as_json({"choices": [{"message": {"content": "é " * 99_999}, "finish_reason": "stop"}]}))
+def test_long_text_is_cut() -> None:
+    found = collect_one(JSON, as_json({"choices": [{"message": {"content": "a " * 99_999}, "finish_reason": "stop"}]}))
     assert len(found["parts"][0]["content"]) == TEXT_CHARACTERS
     assert found["finish_reason"] == "stop"
 
 
-def test_nothing_is_kept_beyond_the_bound() -> None:
-    answer = Answer(10)
-    for piece in (b"12345", b"678901234", b"56", b"7"):
-        answer.feed(piece)
-    assert answer.retained_bytes == 10
-
-
-ENCODED: dict[bytes, Callable[[bytes], bytes]] = {
-    b"gzip": gzip.compress,
-    b"x-gzip": gzip.compress,
-    b"deflate": zlib.compress,
-}
-
-
-@pytest.mark.parametrize("encoding", sorted(ENCODED))
-@pytest.mark.parametrize("name", ["engine/chat-tools", "engine/chat-tools-stream"])
-def test_encoded(name: str, encoding: bytes) -> None:
-    exchange = EXCHANGES[name]
-    headers = (*exchange.headers, (b"content-encoding", encoding))
-    body = ENCODED[encoding](exchange.body)
-    assert collect(headers, body[:50], body[50:]) == collect(exchange.headers, exchange.body)
-
-
-def test_encoded_and_broken_off() -> None:
-    body = gzip.compress(b"".join(chat_chunk(f"{number} ") for number in range(1000)))
-    headers = (*SSE, (b"content-encoding", b"gzip"))
-    assert collect_one(headers, body[: len(body) // 2])["parts"][0]["content"].startswith("0 1 2 3 ")
-    assert collect_one(headers, body[: len(body) // 2], b"nonsense" * 99)["parts"][0]["content"].startswith("0 1 2 3 ")
-
-
-def test_encoded_and_inflated_beyond_reason() -> None:
-    """200 KiB that would be 60 MiB."""
-    packer = zlib.compressobj(wbits=31)
-    chunk = chat_chunk("one ") * 8192
-    body = b"".join([*[packer.compress(chunk) for _ in range(60)], packer.flush()])
-    answer = Answer()
-    answer.feed(body)
-    tracemalloc.start()
-    written = answer.messages((*SSE, (b"content-encoding", b"gzip")), ())
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 8 << 20
-    assert written is not None
-    (found,) = read(OUTPUT, written)
-    assert found["truncated"] is True
-    assert found["parts"][0]["content"].startswith("one one one ")
-
-
-@pytest.mark.parametrize("encoding", [b"br", b"gzip, gzip", b"\xff"])
-def test_other_encodings_are_not_read(encoding: bytes) -> None:
-    assert collect((*JSON, (b"content-encoding", encoding)), as_json({"choices": [{"text": "hi"}]})) is None
+@pytest.mark.parametrize("encoding", [b"gzip", b"br", b"\xff"])
+def test_encoded_answers_are_not_read(encoding: bytes) -> None:
+    body = as_json({"choices": [{"text": "hi"}]})
+    for sent in (body, gzip.compress(body)):
+        assert collect((*JSON, (b"content-encoding", encoding)), sent) is None
+    assert collect((*JSON, (b"content-encoding", b"identity")), body) == [said("hi", "unknown")]
 
 
 @pytest.mark.parametrize("kind", [b"text/html", b"", b"audio/wav"])
@@ -282,19 +229,10 @@ def test_calls_by_turns() -> None:
     assert collect_one(SSE, *pieces[:1])["parts"][0]["arguments"] == '{"a":'
 
 
-def test_function_call_of_old_and_refusal() -> None:
-    deltas: list[dict[str, Any]] = [
-        {"function_call": {"name": "f", "arguments": "{"}},
-        {"function_call": {"arguments": "}"}},
-        {"refusal": "no"},
-        {"reasoning": "hm"},
-    ]
+def test_reasoning_and_refusal() -> None:
+    deltas = [{"reasoning": "hm"}, {"refusal": "no"}, {"role": "assistant", "content": None}, {"refusal": " way"}]
     found = collect_one(SSE, *[event({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas])
-    assert found["parts"] == [
-        {"type": "reasoning", "content": "hm"},
-        text("no"),
-        {"type": "tool_call", "id": None, "name": "f", "arguments": {}},
-    ]
+    assert found["parts"] == [{"type": "reasoning", "content": "hm"}, text("no way")]
 
 
 def test_anthropic_stream_without_its_start() -> None:
@@ -320,22 +258,19 @@ def test_responses_stream_that_broke_off() -> None:
     assert collect_one(SSE, begun)["parts"] == [{"type": "reasoning", "content": "let me think\n"}]
 
 
-def test_items_that_are_done_count_more_than_their_pieces() -> None:
+def test_what_a_response_says_at_its_end_counts_more_than_its_pieces() -> None:
     pieces = [
-        event({"type": "response.output_item.added", "item": {"type": "message", "id": "m1", "content": []}}),
+        event({"type": "response.created", "response": {"status": "in_progress", "output": []}}),
         event({"type": "response.output_text.delta", "item_id": "m1", "delta": "on"}),
         event({"type": "response.output_text.delta", "item_id": "m2", "delta": "tw"}),
-        event(
-            {
-                "type": "response.output_item.done",
-                "item": {"type": "message", "id": "m1", "content": [{"type": "output_text", "text": "one"}]},
-            }
-        ),
     ]
-    assert collect_one(SSE, *pieces)["parts"] == [text("one"), text("tw")]
+    assert collect_one(SSE, *pieces)["parts"] == [text("on"), text("tw")]
+    output = [{"type": "message", "content": [{"type": "output_text", "text": "one"}]}]
+    last = event({"type": "response.completed", "response": {"status": "completed", "output": output}})
+    assert collect_one(SSE, *pieces, last) == said("one", "stop")
     last = event({"type": "response.completed", "response": {"status": "completed", "output": []}})
-    found = collect_one(SSE, *pieces, last)
-    assert found == {"role": "assistant", "parts": [text("one"), text("tw")], "finish_reason": "stop"}
+    found = collect_one(SSE, *pieces, last, reasons=["completed"])
+    assert found == {"role": "assistant", "parts": [text("on"), text("tw")], "finish_reason": "stop"}
 
 
 @pytest.mark.parametrize(
@@ -361,20 +296,26 @@ def test_transcriptions() -> None:
 def test_picture_that_was_made_stays_away() -> None:
     item = {"type": "image_generation_call", "id": "i1", "result": "iVBOR" * 99}
     found = collect_one(JSON, as_json({"object": "response", "output": [item], "status": "completed"}))
-    assert found["parts"] == [
-        {
-            "type": "server_tool_call",
-            "id": "i1",
-            "name": "image_generation",
-            "server_tool_call": {"type": "image_generation_call"},
-        }
-    ]
+    assert found["parts"] == [{"type": "image_generation_call"}]
 
 
 def test_events_as_other_servers_write_them() -> None:
-    lines = [b"\xef\xbb\xbf: ping", b"", b'data:{"choices":[{"index":0,', b'data: "delta":{"content":"hi"}}]}', b""]
-    body = b"\r\n".join([*lines, b"data: [DONE]", b"", b""])
-    assert collect_one(SSE, body) == said("hi", "unknown")
+    lines = [
+        b": ping",
+        b"",
+        b'data:{"choices":[{"index":0,"delta":{"content":"h\xe2\x80\xa8i"}}]}',
+        b"",
+        b"data:",
+        b"id: 1",
+    ]
+    for end in (b"\r\n", b"\r", b"\n"):
+        body = end.join([*lines, b"data: [DONE]", b"", b""])
+        assert collect_one(SSE, body) == said("h\u2028i", "unknown")
+
+
+def test_events_that_are_no_json() -> None:
+    found = collect_one(SSE, chat_chunk("one "), b"data: nonsense\n\n", b"data: 1],[2\n\n", chat_chunk("two"))
+    assert found["parts"] == [text("one two")]
 
 
 def test_fields_of_choice_and_an_end_without_a_blank_line() -> None:
@@ -384,10 +325,10 @@ def test_fields_of_choice_and_an_end_without_a_blank_line() -> None:
 
 
 def test_countless_choices() -> None:
-    choices = [{"index": index, "text": f"{index}", "finish_reason": "stop"} for index in range(500, 0, -1)]
+    choices = [{"index": index, "text": f"{index}", "finish_reason": "stop"} for index in (2, 1, 0, *range(3, 500))]
     found = collect(JSON, as_json({"choices": choices}))
     assert found is not None
-    assert [each["parts"][0]["content"] for each in found] == [str(index) for index in range(1, 129)]
+    assert [each["parts"][0]["content"] for each in found] == [str(index) for index in range(128)]
 
 
 # Anything
@@ -396,7 +337,7 @@ KEYS = st.sampled_from(
     ["choices", "index", "delta", "message", "content", "text", "finish_reason", "tool_calls", "function", "name",
      "arguments", "id", "type", "output", "object", "status", "item", "item_id", "response", "content_block",
      "stop_reason", "stop", "stop_type", "usage", "incomplete_details", "reason", "results", "partial_json",
-     "tokens_predicted", "thinking", "summary", "call_id", "function_call", "reasoning_content", "refusal"]
+     "tokens_predicted", "thinking", "summary", "call_id", "reasoning_content", "refusal"]
 )  # fmt: skip
 WORDS = st.sampled_from(
     ["message", "response", "content_block_start", "content_block_delta", "message_delta", "text_delta", "text",
@@ -416,25 +357,24 @@ REASONS = st.lists(st.text(st.characters(), max_size=5), max_size=3)
 
 
 @given(DOCUMENTS | VALUES, REASONS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_document(document: object, reasons: list[str]) -> None:
     check_anything(JSON, [as_json(document)], reasons)
 
 
 @given(st.lists(DOCUMENTS, max_size=6), REASONS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_stream(documents: list[object], reasons: list[str]) -> None:
     check_anything(SSE, [event(as_json(document).decode()) for document in documents], reasons)
 
 
-def check_anything(headers: Headers, pieces: Iterable[bytes], reasons: Iterable[str], limit: int = 500) -> None:
-    for bound in (ANSWER_BYTES, limit):
-        answer = Answer(bound)
-        for piece in pieces:
-            answer.feed(piece)
-        written = answer.messages(headers, tuple(reasons))
-        if written is not None:
-            read(OUTPUT, written)
+def check_anything(headers: Headers, pieces: Iterable[bytes], reasons: Iterable[str]) -> None:
+    answer = Answer()
+    for piece in pieces:
+        answer.feed(piece)
+    written = answer.messages(headers, tuple(reasons))
+    if written is not None:
+        read(OUTPUT, written)
 
 
 @st.composite
@@ -449,10 +389,8 @@ def mutated(draw: st.DrawFn) -> tuple[Exchange, bytes]:
     return exchange, bytes(body)
 
 
-@given(mutated(), st.sampled_from([b"identity", b"gzip", b"deflate", b"br"]), REASONS)
-@settings(max_examples=300, deadline=None)
-def test_mutated_captures(mutation: tuple[Exchange, bytes], encoding: bytes, reasons: list[str]) -> None:
+@given(mutated(), REASONS)
+@settings(max_examples=80, deadline=None)
+def test_mutated_captures(mutation: tuple[Exchange, bytes], reasons: list[str]) -> None:
     exchange, body = mutation
-    check_anything((*exchange.headers, (b"content-encoding", encoding)), [body], reasons)
-    if encoding == b"gzip":
-        check_anything((*exchange.headers, (b"content-encoding", encoding)), [gzip.compress(body)], reasons)
+    check_anything(exchange.headers, [body], reasons)

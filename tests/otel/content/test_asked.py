@@ -19,6 +19,7 @@ INPUT = "gen_ai.input.messages"
 SYSTEM = "gen_ai.system_instructions"
 TOOLS = "gen_ai.tool.definitions"
 PNG = "iVBORw0KGgo="
+OPERATIONS = ["chat", "messages", "responses", "text_completion", "embeddings"]
 PARAMETERS = {"type": "object", "properties": {"place": {"type": "string"}}}
 
 
@@ -84,11 +85,13 @@ def test_chat_with_tools() -> None:
             {"type": "blob", "modality": "audio", "mime_type": "audio/wav", "content": ""},
         ),
         (
-            {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PNG}"}},
-            {"type": "blob", "modality": "document", "mime_type": "application/pdf", "content": ""},
+            {"type": "input_image", "image_url": "https://x.example/a.png"},
+            {"type": "uri", "modality": "image", "uri": "https://x.example/a.png"},
         ),
-        ({"type": "file", "file": {"file_id": "f1"}}, {"type": "file", "modality": "document", "file_id": "f1"}),
-        ({"type": "input_image", "file_id": "f1"}, {"type": "file", "modality": "image", "file_id": "f1"}),
+        (
+            {"type": "video_url", "video_url": {"url": f"DATA:video/mp4,{PNG}"}},
+            {"type": "blob", "modality": "video", "mime_type": "video/mp4", "content": ""},
+        ),
         (
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
             {"type": "blob", "modality": "image", "mime_type": "image/png", "content": ""},
@@ -97,31 +100,12 @@ def test_chat_with_tools() -> None:
             {"type": "image", "data": PNG, "mimeType": "image/png"},
             {"type": "blob", "modality": "image", "mime_type": "image/png", "content": ""},
         ),
-        (
-            {"type": "document", "source": {"type": "url", "url": "https://x.example/a.pdf"}},
-            {"type": "uri", "modality": "document", "uri": "https://x.example/a.pdf"},
-        ),
-        ({"type": "document", "source": {"type": "text", "data": "words"}}, text("words")),
         ({"type": "image"}, {"type": "blob", "modality": "image", "content": ""}),
         ({"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "reasoning", "content": "hm"}),
         ({"type": "redacted_thinking", "data": PNG}, {"type": "redacted_thinking"}),
-        (
-            {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "q"}},
-            {
-                "type": "server_tool_call",
-                "id": "s1",
-                "name": "web_search",
-                "server_tool_call": {"type": "web_search", "input": {"query": "q"}},
-            },
-        ),
-        (
-            {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [{"url": "u"}]},
-            {
-                "type": "server_tool_call_response",
-                "id": "s1",
-                "server_tool_call_response": {"type": "web_search_tool_result", "content": [{"url": "u"}]},
-            },
-        ),
+        ({"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}, {"type": "server_tool_use"}),
+        ({"type": "file", "file": {"file_data": f"data:application/pdf;base64,{PNG}"}}, {"type": "file"}),
+        ({"type": "document", "source": {"type": "text", "data": "words"}}, {"type": "document"}),
         ({"type": "hologram", "hologram": PNG}, {"type": "hologram"}),
         ({"type": "poem", "text": "oh", "data": PNG}, {"type": "poem", "content": "oh"}),
     ],
@@ -154,8 +138,8 @@ def test_anthropic_conversation() -> None:
         ],
         tools=[
             {"name": "eye", "description": "sees", "input_schema": PARAMETERS},
-            {"type": "custom", "name": "ear", "input_schema": PARAMETERS},
             {"type": "web_search_20250305", "name": "web_search"},
+            {"no": "name"},
         ],
     )
     blob = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": ""}
@@ -172,7 +156,6 @@ def test_anthropic_conversation() -> None:
     assert found[SYSTEM] == [text("be kind"), text("and brief")]
     assert found[TOOLS] == [
         {"type": "function", "name": "eye", "description": "sees", "parameters": PARAMETERS},
-        {"type": "function", "name": "ear", "parameters": PARAMETERS},
         {"type": "web_search_20250305", "name": "web_search"},
     ]
 
@@ -187,14 +170,12 @@ def test_responses() -> None:
             {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": PNG},
             {"type": "function_call", "call_id": "c1", "id": "f1", "name": "weather", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c1", "output": "rainy"},
-            {"type": "custom_tool_call", "call_id": "c2", "name": "shell", "input": "ls -l"},
             {"type": "web_search_call", "id": "w1", "action": {"query": "q"}},
-            {"type": "item_reference", "id": "i1"},
         ],
         tools=[{"type": "function", "name": "weather"}, {"type": "web_search"}],
     )
     assert [each["role"] for each in found[INPUT]] == [
-        "developer", "user", "assistant", "assistant", "tool", "assistant", "assistant", "assistant"
+        "developer", "user", "assistant", "assistant", "tool", "assistant"
     ]  # fmt: skip
     assert [each["parts"][0] for each in found[INPUT]] == [
         text("be brief"),
@@ -202,62 +183,33 @@ def test_responses() -> None:
         {"type": "reasoning", "content": "hm"},
         {"type": "tool_call", "id": "c1", "name": "weather", "arguments": {}},
         {"type": "tool_call_response", "id": "c1", "response": "rainy"},
-        {"type": "tool_call", "id": "c2", "name": "shell", "arguments": "ls -l"},
-        {
-            "type": "server_tool_call",
-            "id": "w1",
-            "name": "web_search",
-            "server_tool_call": {"type": "web_search_call", "action": {"query": "q"}},
-        },
-        {"type": "item_reference"},
+        {"type": "web_search_call"},
     ]
     assert found[SYSTEM] == [text("be kind")]
-    assert found[TOOLS] == [{"type": "function", "name": "weather"}, {"type": "web_search", "name": "web_search"}]
+    assert found[TOOLS] == [{"type": "function", "name": "weather"}]
     assert ask("responses", input="hi") == {INPUT: [user(text("hi"))]}
 
 
-@pytest.mark.parametrize(
-    ("prompt", "messages"),
-    [
-        ("hi", [user(text("hi"))]),
-        (["one", "two"], [user(text("one")), user(text("two"))]),
-        ([1, 2, 3], [user({"type": "tokens", "count": 3})]),
-        ([1, 2, "and", 3], [user({"type": "tokens", "count": 2}, text("and"), {"type": "tokens", "count": 1})]),
-        ([[1, 2], [3]], [user({"type": "tokens", "count": 2}), user({"type": "tokens", "count": 1})]),
-        (
-            {"prompt_string": "see", "multimodal_data": [PNG]},
-            [user(text("see"), {"type": "blob", "modality": "unknown", "content": ""})],
-        ),
-        ([{"prompt_string": "see"}], [user(text("see"))]),
-    ],
-)
-def test_prompts(prompt: Any, messages: list[Any]) -> None:
-    assert ask("text_completion", prompt=prompt) == {INPUT: messages}
+@pytest.mark.parametrize("operation", ["text_completion", "embeddings"])
+def test_prompts(operation: str) -> None:
+    key = {"text_completion": "prompt", "embeddings": "input"}[operation]
+    assert ask(operation, **{key: "hi"}) == {INPUT: [user(text("hi"))]}
+    assert ask(operation, **{key: ["one", "two"]}) == {INPUT: [user(text("one")), user(text("two"))]}
 
 
-@pytest.mark.parametrize("prompt", [None, "", [], {}, 7, [None], [[]]])
+def test_content_of_an_embedding() -> None:
+    assert ask("embeddings", content="a") == {INPUT: [user(text("a"))]}
+
+
+@pytest.mark.parametrize("prompt", [None, "", [], {}, 7, [None], [[]], [1, 2], [[1], [2]], [{"prompt_string": "hi"}]])
 def test_no_prompt(prompt: Any) -> None:
     assert ask("text_completion", prompt=prompt) == {}
 
 
-def test_prompts_of_several_fields() -> None:
-    assert ask("text_completion", prompt="def a(", suffix=")")[INPUT] == [
-        user(text("def a(", name="prompt"), text(")", name="suffix"))
-    ]
-    extra = [{"filename": "b.py", "text": "import a"}, {"text": "c"}]
-    found = ask("infill", input_extra=extra, input_prefix="def a(", prompt="x", input_suffix=")")
-    names = ("b.py", "input_extra", "input_prefix", "prompt", "input_suffix")
-    contents = ("import a", "c", "def a(", "x", ")")
-    parts = [text(content, name=name) for content, name in zip(contents, names, strict=True)]
-    assert found == {INPUT: [user(*parts)]}
-
-
-def test_embeddings_and_rerank() -> None:
-    assert ask("embeddings", input=["a", "b"]) == {INPUT: [user(text("a")), user(text("b"))]}
-    assert ask("embeddings", content="a") == {INPUT: [user(text("a"))]}
-    ranked = [user(text("q", name="query"), text("a", name="document"), text("b", name="document"))]
-    assert ask("rerank", query="q", documents=["a", {"text": "b"}]) == {INPUT: ranked}
-    assert ask("rerank", query="q", texts=["a", "b"]) == {INPUT: ranked}
+def test_newest_messages_are_kept() -> None:
+    messages = [{"role": "user", "content": f"{number} {'é' * 9000}"} for number in range(400)]
+    found = ask("chat", messages=messages)[INPUT]
+    assert [each["parts"][0]["content"][:4] for each in found] == ["398 ", "399 "]
 
 
 def test_every_text_is_cut() -> None:
@@ -273,40 +225,18 @@ def test_every_text_is_cut() -> None:
 
 
 def test_operations_that_ask_nothing() -> None:
-    assert asked("tokenize", {"content": "hi", "messages": [{"role": "user", "content": "hi"}]}) == {}
+    document = {"content": "hi", "messages": [{"role": "user", "content": "hi"}], "prompt": "hi", "query": "hi"}
+    assert [asked(operation, document) for operation in ("tokenize", "infill", "rerank")] == [{}] * 3
 
 
-def test_tools_that_are_too_long_lose_their_details() -> None:
-    tools = [
-        {
-            "type": "function",
-            "function": {"name": f"f{number}", "description": "what", "parameters": {"a": "é " * 9000}},
-        }
-        for number in range(20)
-    ]
+def test_tools_that_are_too_long_lose_their_parameters() -> None:
+    function = {"description": "what", "parameters": {"a": "é " * 9000}}
+    tools = [{"type": "function", "function": {"name": f"f{number}", **function}} for number in range(20)]
     assert ask("chat", tools=tools) == {
         TOOLS: [{"type": "function", "name": f"f{number}", "description": "what"} for number in range(20)]
     }
-    tools[0]["function"] = {"name": "f0", "description": "é" * 30_000}
-    assert ask("chat", tools=[tools[0]] * 9) == {TOOLS: [{"type": "function", "name": "f0"}] * 9}
-
-
-def test_functions_of_old() -> None:
-    found = ask(
-        "chat",
-        messages=[
-            {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{broken"}},
-            {"role": "function", "name": "f", "content": '{"a": 1}'},
-        ],
-        functions=[{"name": "f", "parameters": PARAMETERS}],
-    )
-    call = {"type": "tool_call", "id": None, "name": "f", "arguments": "{broken"}
-    response = {"type": "tool_call_response", "id": None, "response": '{"a": 1}'}
-    assert found[INPUT] == [
-        {"role": "assistant", "parts": [call]},
-        {"role": "tool", "parts": [response], "name": "f"},
-    ]
-    assert found[TOOLS] == [{"type": "function", "name": "f", "parameters": PARAMETERS}]
+    found = ask("chat", tools=[{"name": f"f{number}", "description": "é" * 30_000} for number in range(9)])[TOOLS]
+    assert [each["name"] for each in found] == ["f0", "f1", "f2"]
 
 
 def test_results_of_tools_within_results_end() -> None:
@@ -315,6 +245,7 @@ def test_results_of_tools_within_results_end() -> None:
         block = {"type": "tool_result", "tool_use_id": "t", "content": [block]}
     found = ask("messages", messages=[{"role": "user", "content": [block]}])
     assert found[INPUT][0]["role"] == "tool"
+    assert len(json.dumps(found)) < 2000
 
 
 def test_pictures_in_results_stay_away() -> None:
@@ -324,11 +255,18 @@ def test_pictures_in_results_stay_away() -> None:
     assert json.dumps(found[INPUT][0]["parts"][0]["response"]).count("image/png") == 2
 
 
+@pytest.mark.parametrize("result", [{"a": 1}, [1, {"b": None}], [], None, 2.5, True])
+def test_results_of_any_form(result: Any) -> None:
+    found = ask("chat", messages=[{"role": "tool", "tool_call_id": "c1", "content": result}])
+    response = {"type": "tool_call_response", "id": "c1", "response": result}
+    assert found[INPUT] == [{"role": "tool", "parts": [response]}]
+
+
 def operation_of(exchange: Exchange) -> str | None:
     """Of a captured request that the model is asked something by."""
     endpoint = find_endpoint(exchange.method, exchange.path)
     is_broken = exchange.name in ("error-bad-json", "error-missing-field")
-    return endpoint.operation if endpoint.inference and not is_broken else None
+    return endpoint.operation if endpoint.operation in OPERATIONS and not is_broken else None
 
 
 CAPTURED = sorted(name for name, exchange in EXCHANGES.items() if operation_of(exchange))
@@ -347,14 +285,13 @@ def test_captured_requests(name: str) -> None:
 KEYS = st.sampled_from(
     ["role", "content", "type", "text", "messages", "tool_calls", "function", "name", "arguments", "id", "image_url",
      "url", "source", "data", "media_type", "input", "prompt", "tools", "parameters", "system", "instructions",
-     "documents", "query", "thinking", "format", "file", "file_id", "prompt_string", "multimodal_data", "input_extra",
-     "reasoning_content", "refusal", "output", "summary", "call_id", "tool_use_id", "is_error", "suffix", "functions",
-     "description", "function_call", "action", "server_label", "filename"]
+     "thinking", "format", "reasoning_content", "refusal", "output", "summary", "call_id", "tool_use_id", "is_error",
+     "description"]
 )  # fmt: skip
 WORDS = st.sampled_from(
-    ["user", "assistant", "tool", "function", "text", "image_url", "image", "input_audio", "tool_use", "tool_result",
-     "thinking", "document", "file", "reasoning", "function_call", "function_call_output", "web_search_call", "message",
-     "web_search_tool_result", "server_tool_use", "base64", "custom", "data:image/png;base64,AAAA", "{}", "https://x"]
+    ["user", "assistant", "tool", "text", "image_url", "image", "input_audio", "tool_use", "tool_result",
+     "thinking", "document", "reasoning", "function_call", "function_call_output", "web_search_call", "message",
+     "data:image/png;base64,AAAA", "{}", "https://x"]
 )  # fmt: skip
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9) | WORDS,
@@ -363,12 +300,11 @@ VALUES = st.recursive(
     ),
     max_leaves=40,
 )
-OPERATIONS = ["chat", "messages", "responses", "text_completion", "infill", "embeddings", "rerank"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @given(document=st.dictionaries(KEYS, VALUES, max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_anything(operation: str, document: dict[str, Any]) -> None:
     for name, value in asked(operation, document).items():
         read(name, value)
@@ -376,7 +312,7 @@ def test_anything(operation: str, document: dict[str, Any]) -> None:
 
 
 @given(st.lists(VALUES, max_size=6), st.lists(VALUES, max_size=4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_conversation(messages: list[Any], contents: list[Any]) -> None:
     messages += [{"role": "user", "content": contents}, {"role": "assistant", "tool_calls": contents}]
     for operation, key in (("chat", "messages"), ("messages", "messages"), ("responses", "input")):
