@@ -64,9 +64,8 @@ class OpenTelemetry:
             starts = Starts(time.time(), boot_time)
             self._push = MetricsPush(
                 Conversion(sources, self._resource, starts, latest_names=self._settings.latest_names),
-                [exporter],
+                exporter,
                 interval_seconds=self._settings.metrics_interval_seconds,
-                timeout_seconds=self._settings.metrics.timeout_seconds,
             )
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
@@ -24,29 +24,26 @@ SHUTDOWN_SECONDS = 0.5
 
 
 class MetricsPush:
-    """Gives the metrics to every exporter. Its state belongs to the event loop; only `_export` and `_shut_down` run in
+    """Gives the metrics to their exporter. Its state belongs to the event loop; only `_export` and `_shut_down` run in
     threads."""
 
     def __init__(
         self,
         conversion: Conversion,
-        exporters: Sequence[MetricExporter],
+        exporter: MetricExporter,
         *,
         interval_seconds: float,
-        timeout_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`timeout_seconds` is for one export."""
         self._conversion = conversion
-        self._exporters = tuple(exporters)
+        self._exporter = exporter
         self._interval_seconds = interval_seconds
-        self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._wall_clock = wall_clock
         self._worker = Worker("metrics-push")
         self._since = 0.0
-        """When the newest push was begun that all exporters took, in UTC seconds since the epoch."""
+        """When the newest push was begun that was taken, in UTC seconds since the epoch."""
 
     async def run(self) -> None:
         """Push at every interval, for ever. What is due while a push is on its way is left out."""
@@ -57,7 +54,7 @@ class MetricsPush:
             due = next_due(due, self._clock(), self._interval_seconds)
 
     async def close(self) -> None:
-        """Push what has happened since, if that is quickly done, and shut the exporters down. `run` must have ended."""
+        """Push what has happened since, if that is quickly done, and shut the exporter down. `run` must have ended."""
         try:
             await asyncio.wait_for(self._push(), LAST_PUSH_SECONDS)
         except TimeoutError:
@@ -82,25 +79,19 @@ class MetricsPush:
     # In threads
 
     def _export(self, metrics: MetricsData) -> bool:
-        """Whether all exporters took it."""
+        """Whether it was taken."""
         with suppress_instrumentation():  # Or whoever traces all requests of this process traces these.
-            taken = [self._give(exporter, metrics) for exporter in self._exporters]
-        return all(taken)
-
-    def _give(self, exporter: MetricExporter, metrics: MetricsData) -> bool:
-        try:
-            result = exporter.export(metrics, timeout_millis=self._timeout_seconds * 1000)
-        except Exception:
-            log.exception("an exporter of metrics failed")
-            return False
-        return result is MetricExportResult.SUCCESS
+            try:
+                return self._exporter.export(metrics) is MetricExportResult.SUCCESS
+            except Exception:
+                log.exception("the exporter of metrics failed")
+                return False
 
     def _shut_down(self) -> None:
-        for exporter in self._exporters:
-            try:
-                exporter.shutdown(timeout_millis=SHUTDOWN_SECONDS * 1000)
-            except Exception:
-                log.exception("an exporter of metrics could not be shut down")
+        try:
+            self._exporter.shutdown(timeout_millis=SHUTDOWN_SECONDS * 1000)
+        except Exception:
+            log.exception("the exporter of metrics could not be shut down")
 
 
 def next_due(due: float, now: float, interval_seconds: float) -> float:
