@@ -1,259 +1,162 @@
-"""Putting streamed answers together: from the events of a stream the document that would have come without streaming.
+"""Putting streamed answers together: from the events of a stream a document as it might have come without streaming.
 
-`answered` calls it. What was not streamed to its end gives what there was. Nothing here raises on any event.
+`answered` calls it. What was not streamed to its end gives what there was. Nothing here raises on any event; those
+whose data has several lines, which no server sends, are passed over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
 
-from exporter.observe.dialects import recognise
+from exporter.observe.anthropic import EVENTS
 from exporter.observe.documents import Document, items, mapping, parse, text, whole
-from exporter.observe.sse import Framer
+from exporter.observe.responses import PREFIXES
 
 _DONE = b"[DONE]"
-
-
-class Assembly(Protocol):
-    """An answer of one dialect, as it grows."""
-
-    def take(self, event: Document) -> None:
-        """Add what an event brings."""
-
-    def answer(self) -> Document:
-        """What there is by now."""
-
-
-class Texts:
-    """Texts by name, each of many pieces."""
-
-    __slots__ = ("_pieces",)
-
-    def __init__(self) -> None:
-        self._pieces: dict[str, list[str]] = {}
-
-    def add(self, name: str, piece: object) -> None:
-        """Lengthen one; what is no text adds nothing."""
-        if isinstance(piece, str) and piece:
-            self._pieces.setdefault(name, []).append(piece)
-
-    def joined(self) -> dict[str, str]:
-        """Those that have something in them."""
-        return {name: "".join(pieces) for name, pieces in self._pieces.items()}
-
-
-class _Call:
-    """A call of a tool: its name comes once, its arguments in pieces."""
-
-    __slots__ = ("id", "name", "texts")
-
-    def __init__(self) -> None:
-        self.id: str | None = None
-        self.name: str | None = None
-        self.texts = Texts()
-
-    def take(self, delta: Document) -> None:
-        function = mapping(delta.get("function"))
-        self.id = self.id or text(delta.get("id"))
-        self.name = self.name or text(function.get("name"))
-        self.texts.add("arguments", function.get("arguments"))
-
-    def answer(self) -> Document:
-        return {"id": self.id, "function": {"name": self.name, **self.texts.joined()}}
-
-
-class _Choice:
-    __slots__ = ("calls", "finish_reason", "is_text", "texts")
-
-    def __init__(self) -> None:
-        self.texts = Texts()
-        self.calls: dict[int, _Call] = {}
-        self.finish_reason: str | None = None
-
-    def take(self, choice: Document) -> None:
-        delta = mapping(choice.get("delta"))
-        for name in ("reasoning_content", "reasoning", "content", "refusal"):
-            self.texts.add(name, delta.get(name))
-        self.texts.add("content", choice.get("text"))
-        for call in map(mapping, items(delta.get("tool_calls"))):
-            self.calls.setdefault(whole(call.get("index")) or 0, _Call()).take(call)
-        if delta.get("function_call"):
-            self.calls.setdefault(0, _Call()).take({"function": delta["function_call"]})
-        self.finish_reason = text(choice.get("finish_reason")) or self.finish_reason
-
-    def answer(self) -> Document:
-        calls = [call.answer() for call in self.calls.values()]
-        return {"finish_reason": self.finish_reason, "message": {**self.texts.joined(), "tool_calls": calls}}
-
-
-class Choices:
-    """Chat and text completions of the OpenAI dialect."""
-
-    __slots__ = ("_choices",)
-
-    def __init__(self) -> None:
-        self._choices: dict[int, _Choice] = {}
-
-    def take(self, event: Document) -> None:
-        """See `Assembly`."""
-        for choice in map(mapping, items(event.get("choices"))):
-            self._choices.setdefault(whole(choice.get("index")) or 0, _Choice()).take(choice)
-
-    def answer(self) -> Document:
-        """See `Assembly`."""
-        return {"choices": [{"index": index, **choice.answer()} for index, choice in self._choices.items()]}
-
-
-class Blocks:
-    """A message of the Anthropic dialect, block by block."""
-
-    __slots__ = ("_blocks", "_reason", "_texts")
-
-    _KEYS: Mapping[str, tuple[str, str]] = {
-        "text_delta": ("text", "text"),
-        "thinking_delta": ("thinking", "thinking"),
-        "input_json_delta": ("partial_json", "tool_use"),
-    }
-    """By type of a delta: where its piece is, and of what type the block is if nobody has said."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[int, Document] = {}
-        self._texts: dict[int, Texts] = {}
-        self._reason: str | None = None
-
-    def take(self, event: Document) -> None:
-        """See `Assembly`."""
-        index = whole(event.get("index")) or 0
-        delta = mapping(event.get("delta"))
-        if event.get("type") == "content_block_start":
-            self._blocks[index] = mapping(event.get("content_block"))
-            self._texts[index] = Texts()
-        elif event.get("type") == "message_delta":
-            self._reason = text(delta.get("stop_reason")) or self._reason
-        else:
-            key, kind = self._KEYS.get(text(delta.get("type")) or "", ("", ""))
-            if key:
-                self._blocks.setdefault(index, {"type": kind})
-                self._texts.setdefault(index, Texts()).add(key, delta.get(key))
-
-    def answer(self) -> Document:
-        """See `Assembly`."""
-        content = [block | self._found(index) for index, block in self._blocks.items()]
-        return {"type": "message", "content": content, "stop_reason": self._reason}
-
-    def _found(self, index: int) -> Document:
-        found = self._texts[index].joined()
-        return {"input" if key == "partial_json" else key: value for key, value in found.items()}
-
-
-class Items:
-    """Items of the responses dialect; a transcription, which has the same form, is a text without an item."""
-
-    __slots__ = ("_items", "_response", "_texts")
-
-    _KEYS: Mapping[str, str] = {
-        "response.output_text.delta": "text",
-        "response.refusal.delta": "text",
-        "response.reasoning_text.delta": "thinking",
-        "response.reasoning_summary_text.delta": "thinking",
-        "response.function_call_arguments.delta": "arguments",
-        "response.custom_tool_call_input.delta": "input",
-        "transcript.text.delta": "text",
-    }
-
-    def __init__(self) -> None:
-        self._items: dict[str, Document] = {}
-        self._texts: dict[str, Texts] = {}
-        self._response: Document = {}
-
-    def take(self, event: Document) -> None:
-        """See `Assembly`."""
-        kind = text(event.get("type")) or ""
-        if kind in ("response.output_item.added", "response.output_item.done"):
-            item = mapping(event.get("item"))
-            name = text(item.get("id")) or ""
-            self._items[name] = item
-            if kind.endswith("done"):
-                self._texts.pop(name, None)
-        elif kind in self._KEYS:
-            name = text(event.get("item_id")) or ""
-            self._items.setdefault(name, {"type": "message"})
-            self._texts.setdefault(name, Texts()).add(self._KEYS[kind], event.get("delta"))
-        elif "response" in event:
-            self._response = mapping(event["response"])
-
-    def answer(self) -> Document:
-        """See `Assembly`."""
-        output = items(self._response.get("output"))
-        return {**self._response, "object": "response", "output": output or list(map(self._item, self._items))}
-
-    def _item(self, name: str) -> Document:
-        found = self._texts[name].joined() if name in self._texts else {}
-        blocks = [{"type": key, key: found.pop(key)} for key in ("thinking", "text") if key in found]
-        return self._items[name] | found | ({"content": blocks} if blocks else {})
-
-
-class Results:
-    """Results of llama-server's own dialect, one per prompt."""
-
-    __slots__ = ("_last", "_texts")
-
-    def __init__(self) -> None:
-        self._texts: dict[int, Texts] = {}
-        self._last: dict[int, Document] = {}
-
-    def take(self, event: Document) -> None:
-        """See `Assembly`."""
-        index = whole(event.get("index")) or 0
-        self._texts.setdefault(index, Texts()).add("content", event.get("content"))
-        self._last[index] = {key: event[key] for key in ("stop", "stop_type") if key in event}
-
-    def answer(self) -> Document:
-        """See `Assembly`."""
-        return {
-            "results": [
-                {"index": index, "content": "", **self._last[index], **texts.joined()}
-                for index, texts in self._texts.items()
-            ]
-        }
-
-
-_ASSEMBLIES: Mapping[str, type[Assembly]] = {
-    "openai": Choices,
-    "anthropic": Blocks,
-    "responses": Items,
-    "llamacpp": Results,
+_FIELDS = {"text": "text", "thinking": "thinking", "tool_use": "input"}
+"""By type of a content block: where its text stands. `parts` reads such blocks in an answer of any dialect."""
+_CHAT_DELTAS = {"reasoning_content": "thinking", "reasoning": "thinking", "content": "text", "refusal": "text"}
+_BLOCK_DELTAS = {"text": "text", "thinking": "thinking", "partial_json": "tool_use"}
+_ITEM_DELTAS = {
+    "response.output_text.delta": "text",
+    "response.refusal.delta": "text",
+    "response.reasoning_text.delta": "thinking",
+    "response.reasoning_summary_text.delta": "thinking",
+    "response.function_call_arguments.delta": "tool_use",
+    "transcript.text.delta": "text",
 }
 
 
+class _Choice:
+    """One choice, as it grows: content blocks, each of many pieces."""
+
+    __slots__ = ("_blocks", "finish_reason")
+
+    def __init__(self) -> None:
+        self._blocks: dict[object, tuple[list[str], Document]] = {}
+        self.finish_reason: str | None = None
+
+    def add(self, key: object, kind: str, piece: object) -> None:
+        """Lengthen a block; what is no text adds nothing."""
+        if isinstance(piece, str) and piece:
+            self._block(key, kind)[0].append(piece)
+
+    def call(self, key: object, number: object, name: object) -> None:
+        """Say which tool is called: once, or over and over."""
+        call = self._block(key, "tool_use")[1]
+        call["id"] = call.get("id") or number
+        call["name"] = call.get("name") or name
+
+    def _block(self, key: object, kind: str) -> tuple[list[str], Document]:
+        return self._blocks.setdefault(key, ([], {"type": kind}))
+
+    def end(self, reason: object) -> None:
+        """Say why it ended, if anything does."""
+        self.finish_reason = text(reason) or self.finish_reason
+
+    def document(self) -> Document:
+        """What there is by now."""
+        blocks = [about | {_FIELDS[about["type"]]: "".join(pieces)} for pieces, about in self._blocks.values()]
+        return {"message": {"content": blocks}, "finish_reason": self.finish_reason}
+
+
+class _Assembly:
+    """An answer in any dialect, as it grows."""
+
+    __slots__ = ("_choices", "_response")
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _Choice] = {}
+        self._response: Document = {}
+        """As the responses dialect repeats it at the end."""
+
+    def take(self, event: Document) -> None:
+        """Add what an event brings."""
+        kind = event.get("type")
+        if "choices" in event:
+            for choice in map(mapping, items(event["choices"])):
+                self._take_delta(choice)
+        elif isinstance(kind, str) and kind in EVENTS:
+            self._take_block(kind, event, self._choice({}))
+        elif isinstance(kind, str) and kind.startswith(PREFIXES):
+            self._take_item(kind, event, self._choice({}))
+        elif isinstance(event.get("content"), str):
+            self._take_result(event)
+
+    def _choice(self, fields: Document) -> _Choice:
+        index = whole(fields.get("index")) or 0
+        if index not in self._choices:
+            self._choices[index] = _Choice()
+        return self._choices[index]
+
+    def _take_delta(self, fields: Document) -> None:
+        """Of a chat, or of a text completion."""
+        choice = self._choice(fields)
+        delta = mapping(fields.get("delta"))
+        for name, piece in delta.items():
+            if name in _CHAT_DELTAS:
+                choice.add(name, _CHAT_DELTAS[name], piece)
+        choice.add("content", "text", fields.get("text"))
+        for call in map(mapping, items(delta.get("tool_calls"))):
+            key = whole(call.get("index")) or 0
+            function = mapping(call.get("function"))
+            choice.call(key, call.get("id"), function.get("name"))
+            choice.add(key, "tool_use", function.get("arguments"))
+        choice.end(fields.get("finish_reason"))
+
+    def _take_block(self, kind: str, event: Document, choice: _Choice) -> None:
+        """Of the Anthropic dialect."""
+        key = whole(event.get("index")) or 0
+        block, delta = mapping(event.get("content_block")), mapping(event.get("delta"))
+        if block.get("type") == "tool_use":
+            choice.call(key, block.get("id"), block.get("name"))
+        for name, piece in delta.items():
+            if name in _BLOCK_DELTAS:
+                choice.add(key, _BLOCK_DELTAS[name], piece)
+        choice.end(delta.get("stop_reason"))
+
+    def _take_item(self, kind: str, event: Document, choice: _Choice) -> None:
+        """Of the responses dialect."""
+        item = mapping(event.get("item"))
+        if kind in _ITEM_DELTAS:
+            of_kind = _ITEM_DELTAS[kind]
+            choice.add((text(event.get("item_id")), of_kind), of_kind, event.get("delta"))
+        elif item.get("type") == "function_call":
+            choice.call((text(item.get("id")), "tool_use"), item.get("call_id"), item.get("name"))
+        self._response = mapping(event.get("response")) or self._response
+
+    def _take_result(self, event: Document) -> None:
+        """Of llama-server's own dialect."""
+        choice = self._choice(event)
+        choice.add("content", "text", event["content"])
+        if event.get("stop") is True:
+            choice.end(event.get("stop_type", "stop"))
+
+    def document(self) -> Document:
+        """What there is by now."""
+        if items(self._response.get("output")):
+            return self._response
+        return {"choices": [{"index": index, **choice.document()} for index, choice in self._choices.items()]}
+
+
 def assemble(body: bytes) -> Document:
-    """The answer that a body of server-sent events holds; empty when it holds none."""
-    assembly: Assembly | None = None
+    """The answer that a body of server-sent events holds."""
+    assembly = _Assembly()
     for event in _read_events(body):
-        if assembly is None:
-            made = _ASSEMBLIES.get(_dialect(event))
-            assembly = None if made is None else made()
-        if assembly is not None:
-            assembly.take(event)
-    return {} if assembly is None else assembly.answer()
+        assembly.take(event)
+    return assembly.document()
 
 
-def _read_events(body: bytes) -> Iterable[Document]:
-    framer = Framer(len(body) + 1)
-    for event in (*framer.feed(body), *framer.flush()):
-        if event.data != _DONE:
-            try:
-                document: Any = parse(event.data)
-            except ValueError:
-                continue
-            if isinstance(document, dict):
-                yield document
+def _read_events(body: bytes) -> Iterator[Document]:
+    """All at once, which is faster than one by one; but the last one may be broken off."""
+    lines = [line[5:] for line in body.splitlines() if line.startswith(b"data:")]
+    data = [line for line in lines if line.strip() not in (b"", _DONE)]
+    yield from _parse_all(data[:-1])
+    yield from _parse_all(data[-1:])
 
 
-def _dialect(event: Document) -> str:
-    """llama-server leaves everything out of its own events but what `response_fields` names."""
-    dialect = recognise(event)
-    if dialect is None:
-        return "llamacpp" if isinstance(event.get("content"), str) else ""
-    return dialect.name
+def _parse_all(data: list[bytes]) -> Iterable[Document]:
+    try:
+        return map(mapping, items(parse(b"[" + b",".join(data) + b"]")))
+    except ValueError:
+        return [document for each in data for document in _parse_all([each])] if len(data) > 1 else []

@@ -180,6 +180,7 @@ def test_of_a_long_stream_there_is_the_beginning() -> None:
     assert texts_of(messages)[0].startswith("0 2 4 ")
     assert 300 < len(texts_of(messages)[0].split()) < 600
     assert [each["finish_reason"] for each in messages] == ["stop", "length"]
+    assert collect(SSE, b"".join(chunks)[:ANSWER_BYTES], reasons=["stop", "length"]) == messages
 
 
 def test_long_document_is_none() -> None:
@@ -264,7 +265,8 @@ def test_what_a_response_says_at_its_end_counts_more_than_its_pieces() -> None:
         event({"type": "response.output_text.delta", "item_id": "m1", "delta": "on"}),
         event({"type": "response.output_text.delta", "item_id": "m2", "delta": "tw"}),
     ]
-    assert collect_one(SSE, *pieces)["parts"] == [text("on"), text("tw")]
+    sound = event({"type": "response.audio.delta", "item_id": "m1", "delta": "QUJD"})
+    assert collect_one(SSE, *pieces, sound)["parts"] == [text("on"), text("tw")]
     output = [{"type": "message", "content": [{"type": "output_text", "text": "one"}]}]
     last = event({"type": "response.completed", "response": {"status": "completed", "output": output}})
     assert collect_one(SSE, *pieces, last) == said("one", "stop")
