@@ -42,8 +42,9 @@ test: $(READY) debian
 	cat $(VENV)/check.log; \
 	exit $$failed
 
-# Tests of what is read and not run, and of the store. No timing matters to them, so they run beside the type checker.
-PAPERS := tests/docs tests/dashboards tests/deploy tests/prometheus tests/store
+# Tests of what is read and not run, of what computes and does nothing else, and of the store. No timing matters to them,
+# so they run beside the type checker.
+PAPERS := tests/docs tests/dashboards tests/deploy tests/prometheus tests/store tests/observe tests/routing tests/settings
 
 check: $(READY)
 	@$(MAKE) --no-print-directory -j2 --output-sync=target types papers style

@@ -29,6 +29,8 @@ from tests.end_to_end.store_views import figures, rows, timeless, totals, until_
 REQUESTS, USERS = 42, 6
 NO_MODEL = {Kind.TOKENIZE, Kind.MODELS, Kind.UNKNOWN_PATH}
 """Of these there is no history: they ask no model for anything."""
+LATE_MS = 20
+"""On a busy machine a process can look at its clock so much later than it did what it times."""
 NAME = {"LLAMA_EXPORTER_STORE__INSTANCE": "box"}
 LISTEN = ("--completions-listen", "127.0.0.1:0")
 PROMETHEUS = (
@@ -114,9 +116,9 @@ def check_row(row: dict[str, Any], asked: Exchange, view: ClientView) -> None:
         return
     assert row["success"] == (view.result is Result.COMPLETED)
     assert (row["error_type"] is None) == row["success"]
-    assert row["timing"]["response_time_ms"] <= view.duration_seconds * 1000 + 1
+    assert row["timing"]["response_time_ms"] <= view.duration_seconds * 1000 + LATE_MS
     if view.ttft_seconds is not None:
-        assert 0 < row["time_to_first_token_ms"] <= view.ttft_seconds * 1000 + 1
+        assert 0 < row["time_to_first_token_ms"] <= view.ttft_seconds * 1000 + LATE_MS
         assert row["tokens"]["completion"] >= view.content_chunks > 0
 
 
