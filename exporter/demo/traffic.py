@@ -62,16 +62,17 @@ async def run_traffic(
     model: str = MODEL,
     count: int | None = None,
     counts: TrafficCounts | None = None,
+    reuse: bool = True,
 ) -> TrafficCounts:
     """Play `count` requests, or requests without end, as `users` concurrent clients; see `plan.exchanges`.
 
     `pace` is the mean think time of a user in seconds, exponentially distributed; 0 is as fast as it goes. `counts`,
     when given, is counted into, so that the caller has it also when the traffic is cancelled. Failures are counted, not
-    raised.
+    raised. For `reuse` see `client`.
     """
     counts = TrafficCounts() if counts is None else counts
     requests = islice(exchanges(seed, kinds, model=model), count)
-    async with client(base_url) as http:
+    async with client(base_url, reuse=reuse) as http:
         await asyncio.gather(*(_use(http, requests, random.Random(f"{seed}/{n}"), pace, counts) for n in range(users)))
     return counts
 

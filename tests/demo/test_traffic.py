@@ -92,7 +92,7 @@ async def test_conversations_hit_the_prompt_cache(start_engine: Callable[..., En
 
 
 async def test_fixed_number_of_requests_is_played_by_several_users(busy_engine: Engine) -> None:
-    counts = await run_traffic(busy_engine.url, seed=3, users=4, pace=0, count=42)
+    counts = await run_traffic(busy_engine.url, seed=3, users=4, pace=0, count=42, reuse=False)
     assert counts.total == 42
     played = Counter({kind: sum(n for (k, _), n in counts.counts.items() if k is kind) for kind in Kind})
     assert played == Counter(request.kind for request in plan(3, 42))
@@ -107,7 +107,9 @@ async def test_traffic_for_a_router_is_answered_by_an_engine_alone_as_well(kind:
 
 
 async def test_users_send_the_kinds_that_they_are_told(busy_engine: Engine) -> None:
-    counts = await run_traffic(busy_engine.url, seed=5, users=2, pace=0, kinds={Kind.CHAT}, model="other", count=3)
+    counts = await run_traffic(
+        busy_engine.url, seed=5, users=2, pace=0, kinds={Kind.CHAT}, model="other", count=3, reuse=False
+    )
     assert counts.counts == {(Kind.CHAT, Result.COMPLETED): 3}
 
 
