@@ -31,6 +31,8 @@ OPEN = "the store is open"
 NOBODY = 65534
 QUIET_REQUESTS = 60
 """Asked before and after."""
+TROUBLED_REQUESTS = 20
+"""Asked meanwhile, at least."""
 Trouble = Callable[[], AbstractContextManager[object]]
 
 
@@ -182,8 +184,8 @@ class Course:
 
 
 def ride_out(sidecar: Sidecar, url: str, trouble: Trouble, seconds: float = 0.0) -> Course:
-    """Traffic before, during and after a trouble of so many seconds, or until it was noticed. The sidecar's store is
-    open."""
+    """Traffic before, during and after a trouble of so many seconds, or until it was noticed and traffic went on. The
+    sidecar's store is open."""
     traffic = Traffic(sidecar.proxy, pause_seconds=0.01)
     heard, there = len(sidecar.log), len(Books(url).column("id"))
     with traffic.running():
@@ -192,6 +194,7 @@ def ride_out(sidecar: Sidecar, url: str, trouble: Trouble, seconds: float = 0.0)
         with trouble():
             began = time.monotonic()
             sidecar.wait_until(lambda: _said(sidecar, TROUBLE, heard))
+            sidecar.wait_until(lambda: len(traffic.seen) >= first + TROUBLED_REQUESTS)
             time.sleep(max(0.0, seconds - (time.monotonic() - began)))
             last = len(traffic.seen)
         over = time.monotonic()
