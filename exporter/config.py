@@ -6,7 +6,6 @@ them.
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import os
@@ -30,6 +29,7 @@ from pydantic_settings import (
 from exporter.errors import ConfigError
 from exporter.settings import ENV_PREFIX, Settings, UpstreamSettings, otel_variables
 from exporter.settings.otel import GRPC, OtelSettings
+from exporter.settings.variables import nearest
 
 log = logging.getLogger(__name__)
 
@@ -204,13 +204,13 @@ def _check_environment() -> None:
         if name in ENV_FOREIGN and os.environ[name] and not os.environ[name].strip():
             raise ConfigError(f"environment: {name} is blank; unset it, or give it a value")
         if name.startswith(FOREIGN_FAMILY) and name not in ENV_FOREIGN:
-            raise ConfigError(f"environment: unknown setting {name}{_nearest(name, sorted(ENV_FOREIGN))}")
+            raise ConfigError(f"environment: unknown setting {name}{_hint(name, sorted(ENV_FOREIGN))}")
         spelt = name.upper()
         if not spelt.startswith(ENV_PREFIX) or ENV_KUBERNETES.fullmatch(spelt):
             continue
         if spelt not in known | sections:
             bare = [each.removeprefix(ENV_PREFIX) for each in sorted(known)]
-            hint = _nearest(spelt.removeprefix(ENV_PREFIX), bare, prefix=ENV_PREFIX)
+            hint = _hint(spelt.removeprefix(ENV_PREFIX), bare, prefix=ENV_PREFIX)
             raise ConfigError(f"environment: unknown setting {name}{hint}")
 
 
@@ -228,9 +228,9 @@ def setting_paths(model: type[BaseModel] = Settings, above: tuple[str, ...] = ()
             yield (*above, name)
 
 
-def _nearest(name: str, known: Sequence[str], prefix: str = "") -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {prefix}{close[0]}?" if close else ""
+def _hint(name: str, known: Sequence[str], prefix: str = "") -> str:
+    near = nearest(name, known)
+    return f"; did you mean {prefix}{near}?" if near else ""
 
 
 def _explain(error: ValidationError, file: Path | None, overrides: Mapping[str, Any]) -> str:
@@ -240,7 +240,7 @@ def _explain(error: ValidationError, file: Path | None, overrides: Mapping[str, 
     prefix = _source(path, file, overrides)
     where = _spell(path)
     if first["type"] == "extra_forbidden":
-        return f"{prefix}unknown setting {where}{_nearest(path[-1], _siblings(path)) or _elsewhere(path[-1])}"
+        return f"{prefix}unknown setting {where}{_hint(path[-1], _siblings(path)) or _elsewhere(path[-1])}"
     message = PLAIN.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     return f"{prefix}{where}: {message}" if where else f"{prefix}{message}"
 

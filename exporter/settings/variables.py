@@ -189,14 +189,14 @@ def wrong(name: str, what: str) -> ConfigError:
 def known_word(name: str, word: str, known: Collection[str]) -> str:
     """`word`, when it is known."""
     if word not in known:
-        near = nearest(word, sorted(known), 0.6)
+        near = nearest(word, sorted(known))
         hint = f"; did you mean {near}?" if near else ""
         raise wrong(name, f"{word!r} is none of {', '.join(sorted(known))}{hint}")
     return word
 
 
-def nearest(word: str, known: Sequence[str], cutoff: float) -> str | None:
-    """What was probably meant."""
+def nearest(word: str, known: Sequence[str], cutoff: float = 0.6) -> str | None:
+    """What was probably meant; None when nothing is that similar, from 0 to 1."""
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), None)
 
 

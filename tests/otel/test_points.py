@@ -1,4 +1,3 @@
-import asyncio
 import json
 import math
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from exporter import __version__
 from exporter.otel.points import Conversion, Starts
-from exporter.tasks import cancel, spawn
 from exporter.telemetry import catalog
 from exporter.telemetry.catalog import CATALOGUE, Feed, Kind, Metric
 from exporter.telemetry.exposition import Exposition, FamilySource
@@ -35,25 +33,13 @@ from tests.telemetry.examples import (
     record,
     request_metrics,
 )
+from tests.telemetry.families import STATE, THINGS, WAIT, Source, histogram, neighbour, requests_into
 
 RESOURCE = Resource({"service.name": "llama-exporter"}, "https://example.test/schema")
 LABELS = ("chat", "llama_cpp", "tiny", "Q4", "gpu-0")
 LATER = NOW + 100
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "00f067aa0ba902b7"
-THINGS = Metric("test_things", Kind.COUNTER, "Things.", Feed.SELF, unit="things", labels=("kind",))
-STATE = Metric("test_state", Kind.GAUGE, "State.", Feed.SELF, labels=("number",))
-WAIT = Metric("test_wait_seconds", Kind.HISTOGRAM, "Waiting.", Feed.SELF, unit="seconds", labels=R_LABELS)
 DONE = Metric("llamacpp:done", Kind.COUNTER, "Done.", Feed.SERVER, labels=("model",))
-
-
-class Source:
-    """Fixed families."""
-
-    def __init__(self, *families: AnyFamily) -> None:
-        self._families = families
-
-    def families(self) -> tuple[AnyFamily, ...]:
-        return self._families
 
 
 def conversion(*families: AnyFamily, latest_names: bool = False) -> Conversion:
@@ -341,13 +327,6 @@ async def test_the_newer_names_show_the_same_values() -> None:
 # Streams flow in between
 
 
-def histogram(series: int) -> Histogram:
-    family = Histogram(WAIT, BUCKETS.ttft)
-    for number in range(series):
-        family.series(("chat", "llama_cpp", f"model-{number}", "Q4", "gpu-0")).observe(number % 7)
-    return family
-
-
 def sliced(*families: AnyFamily, step: float = 1.0, slice_seconds: float = 0.5) -> Conversion:
     """A conversion for which each look at the clock takes `step` seconds."""
     ticks: Iterator[float] = (number * step for number in count())
@@ -356,19 +335,10 @@ def sliced(*families: AnyFamily, step: float = 1.0, slice_seconds: float = 0.5) 
     )
 
 
-async def count_turns(turns: list[None]) -> None:
-    """A neighbour on the event loop: one entry for each turn that it gets."""
-    while True:
-        turns.append(None)
-        await asyncio.sleep(0)
-
-
 async def turns_beside(made: Conversion) -> int:
     """How many turns another coroutine gets meanwhile."""
-    turns: list[None] = []
-    neighbour = spawn(count_turns(turns), name="neighbour")
-    await made.convert()
-    await cancel(neighbour)
+    async with neighbour() as turns:
+        await made.convert()
     return len(turns)
 
 
@@ -393,18 +363,8 @@ async def test_each_series_is_whole_while_requests_go_on() -> None:
     family = histogram(300)
     counter = Counter(THINGS)
     made = sliced(family, counter)
-
-    async def traffic() -> None:
-        for number in count():
-            for series in family.all():
-                series.observe(3.0)
-            family.series(("chat", "llama_cpp", f"new-{number}", "Q4", "gpu-0")).observe(1.0)
-            counter.series((str(number),)).inc()
-            await asyncio.sleep(0)
-
-    requests = spawn(traffic(), name="traffic")
-    metrics = list(metrics_of(await sent(made)))
-    await cancel(requests)
+    async with requests_into(family, counter):
+        metrics = list(metrics_of(await sent(made)))
     points = metrics[0].histogram.data_points
     assert [point.count for point in points] == [sum(point.bucket_counts) for point in points]
     assert len({point.count for point in points}) > 3, "nothing happened between the slices"

@@ -7,54 +7,24 @@ from itertools import count
 
 import pytest
 
-from exporter.tasks import cancel, spawn
-from exporter.telemetry.catalog import Feed, Kind, Metric
 from exporter.telemetry.exposition import BLOCK_CHARACTERS, Exposition
-from exporter.telemetry.instruments import Counter, Histogram
-from exporter.telemetry.lines import AnyFamily
+from exporter.telemetry.instruments import Counter
 from exporter.telemetry.sampled import Sampled
 from tests.programs import program
-from tests.telemetry.examples import ACCEPT, BUCKETS, GOLDEN, R_LABELS, example_sources, example_text
+from tests.telemetry.examples import ACCEPT, BUCKETS, GOLDEN, example_sources, example_text
+from tests.telemetry.families import STATE, THINGS, Source, histogram, neighbour, requests_into
 
-WAIT = Metric("test_wait_seconds", Kind.HISTOGRAM, "Waiting.", Feed.SELF, unit="seconds", labels=R_LABELS)
-STATE = Metric("test_state", Kind.GAUGE, "State.", Feed.SELF, labels=("number",))
 LINES_PER_SERIES = len(BUCKETS.ttft) + 3
-
-
-class Source:
-    """Fixed families."""
-
-    def __init__(self, *families: AnyFamily) -> None:
-        self._families = families
-
-    def families(self) -> tuple[AnyFamily, ...]:
-        return self._families
-
-
-def histogram(series: int) -> Histogram:
-    family = Histogram(WAIT, BUCKETS.ttft)
-    for number in range(series):
-        family.series(("chat", "llama_cpp", f"model-{number}", "Q4", "gpu-0")).observe(number % 7)
-    return family
 
 
 def ticking(step: float) -> Iterator[float]:
     return (number * step for number in count())
 
 
-async def count_turns(turns: list[None]) -> None:
-    """A neighbour on the event loop: one entry for each turn that it gets."""
-    while True:
-        turns.append(None)
-        await asyncio.sleep(0)
-
-
 async def render_beside_a_neighbour(exposition: Exposition, encoding: str | None = None) -> tuple[bytes, int]:
     """The rendered body, and how many turns another coroutine got meanwhile."""
-    turns: list[None] = []
-    neighbour = spawn(count_turns(turns), name="neighbour")
-    rendered = await exposition.render(None, encoding)
-    await cancel(neighbour)
+    async with neighbour() as turns:
+        rendered = await exposition.render(None, encoding)
     return rendered.body, len(turns)
 
 
@@ -120,21 +90,11 @@ async def test_slices_are_as_long_as_the_time_allows() -> None:
 
 async def test_each_series_is_whole_while_requests_go_on() -> None:
     family = histogram(300)
-    counter = Counter(Metric("test_things", Kind.COUNTER, "Things.", Feed.SELF, labels=("kind",)))
+    counter = Counter(THINGS)
     ticks = ticking(1.0)
     exposition = Exposition(Source(family, counter), clock=lambda: next(ticks), slice_seconds=0.5)
-
-    async def traffic() -> None:
-        for number in count():
-            for series in family.all():
-                series.observe(3.0)
-            family.series(("chat", "llama_cpp", f"new-{number}", "Q4", "gpu-0")).observe(1.0)
-            counter.series((str(number),)).inc()
-            await asyncio.sleep(0)
-
-    requests = spawn(traffic(), name="traffic")
-    text = (await exposition.render(None, None)).body.decode()
-    await cancel(requests)
+    async with requests_into(family, counter):
+        text = (await exposition.render(None, None)).body.decode()
     infinite = re.findall(r'model="([^"]+)".*le="\+Inf".* (\S+)\n', text)
     counts = re.findall(r'seconds_count{.*model="([^"]+)".* (\S+)\n', text)
     assert infinite == counts
@@ -164,7 +124,7 @@ async def test_text_has_no_end_mark() -> None:
 
 
 async def test_a_name_that_cannot_be_encoded_does_not_cost_the_scrape() -> None:
-    family = Counter(Metric("test_things", Kind.COUNTER, "Things.", Feed.SELF, labels=("kind",)))
+    family = Counter(THINGS)
     family.series(("a\udcffb",)).inc()
     assert b'test_things_total{kind="a?b"} 1.0\n' in (await Exposition(Source(family)).render(None, None)).body
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exporter.otel.content.answered import ANSWER_BYTES, Answer
 from exporter.otel.content.messages import ATTRIBUTE_BYTES, TEXT_CHARACTERS
 from tests.observe.replays import ENGINE, EXCHANGES, JSON, SERVER, SSE, STREAMS, Exchange, chat_chunk, event
+from tests.otel.content.anything import values
 from tests.otel.content.schemas import check_parts, read
 
 OUTPUT = "gen_ai.output.messages"
@@ -347,13 +348,7 @@ WORDS = st.sampled_from(
      "response.output_text.delta", "response.completed", "transcript.text.delta", "function_call", "reasoning",
      "response.function_call_arguments.delta", "completed", "stop"]
 )  # fmt: skip
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9) | WORDS,
-    lambda values: (
-        st.lists(values, max_size=4) | st.dictionaries(KEYS | st.text(st.characters(), max_size=4), values, max_size=6)
-    ),
-    max_leaves=40,
-)
+VALUES = values(KEYS, WORDS)
 DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=6)
 REASONS = st.lists(st.text(st.characters(), max_size=5), max_size=3)
 

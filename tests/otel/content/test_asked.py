@@ -13,6 +13,7 @@ from exporter.observe.endpoints import find_endpoint
 from exporter.otel.content.asked import asked
 from exporter.otel.content.messages import ATTRIBUTE_BYTES
 from tests.observe.replays import EXCHANGES, Exchange
+from tests.otel.content.anything import values
 from tests.otel.content.schemas import check_parts, read
 
 INPUT = "gen_ai.input.messages"
@@ -299,13 +300,7 @@ WORDS = st.sampled_from(
      "thinking", "document", "reasoning", "function_call", "function_call_output", "web_search_call", "message",
      "data:image/png;base64,AAAA", "{}", "https://x"]
 )  # fmt: skip
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9) | WORDS,
-    lambda values: (
-        st.lists(values, max_size=4) | st.dictionaries(KEYS | st.text(st.characters(), max_size=4), values, max_size=6)
-    ),
-    max_leaves=40,
-)
+VALUES = values(KEYS, WORDS)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
