@@ -131,6 +131,26 @@ class Cursor(NamedTuple):
     id: int
 
 
+class MachinePoint(NamedTuple):
+    """A bin of time of one sidecar: what its machine was doing, and what was asked of it. None: unknown."""
+
+    start_us: int
+    """A multiple of the bin's length."""
+    cpu_utilization: float | None
+    """0 to 1, the mean over the minutes of which there are samples; so are the other three."""
+    memory_utilization: float | None
+    """0 to 1."""
+    gpu_utilization: float | None
+    """0 to 1, the mean of all GPUs."""
+    gpu_power_watts: float | None
+    """Of all GPUs together."""
+    requests: int
+    """Those that finished within the bin."""
+    failed: int
+    duration_us: int
+    """Sum over `requests`."""
+
+
 class Past(Protocol):
     """What the rooms may ask of the store. Every call can raise StoreError: the database is away, or not yet there."""
 
@@ -143,6 +163,11 @@ class Past(Protocol):
     ) -> tuple[T, Cursor | None]:
         """The next `count` requests, newest first, as `shape` makes them: it is called in another thread, so that to
         write thousands of rows as text holds up nobody. With the place behind the last of them; None: that was all."""
+        ...
+
+    async def machine(self, start_us: int, end_us: int, step_seconds: int, instance: str) -> list[MachinePoint]:
+        """The bins of `step_seconds`, whole minutes, from the one that `start_us` is in up to `end_us` (left out), each
+        as a whole, oldest first. Those without samples and requests are left out."""
         ...
 
     async def check(self) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from exporter.errors import StoreError
 from exporter.store.database import READERS, Database
-from exporter.store.figures import NAMES_LIMIT, Cursor, Figures, Group, Period, StoredRequest, Sums
+from exporter.store.figures import NAMES_LIMIT, Cursor, Figures, Group, MachinePoint, Period, StoredRequest, Sums
+from exporter.store.machine import read_machine
 from exporter.store.prepared import Prepared
 from exporter.store.schema import REQUESTS, RETENTION
 from exporter.store.spans import ALWAYS_US, DAY, cut
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 WAITING_LIMIT = 64
 """Questions that wait for a thread; who asks then is told to come back."""
+NOT_OPEN = "the store is not open yet, or away; the log of the sidecar says why"
 GROUPED_BY = ("outcome", "stream", "status_code", "error_type", "finish_reason")
 _SHOWN = [REQUESTS.c[name] for name in StoredRequest._fields]
 
@@ -40,7 +42,7 @@ class Reader:
 
     async def figures(self, period: Period, now_us: int) -> Figures:
         """Sums over a period, from roll-ups as far as they reach."""
-        return await self._ask(lambda connection: read_figures(connection, period, now_us))
+        return await self.ask(lambda connection: read_figures(connection, period, now_us))
 
     async def page(
         self, period: Period, after: Cursor | None, count: int, shape: Callable[[Sequence[StoredRequest]], T]
@@ -52,15 +54,24 @@ class Reader:
             last = Cursor(rows[-1].finished_us, rows[-1].id) if len(rows) == count else None
             return shape(rows), last
 
-        return await self._ask(ask)
+        return await self.ask(ask)
+
+    async def machine(self, start_us: int, end_us: int, step_seconds: int, instance: str) -> list[MachinePoint]:
+        """The course of a machine. Raises ValueError for bins that are not of whole minutes."""
+        return await self.ask(
+            lambda connection: read_machine(
+                connection, start_us, end_us, step_seconds, instance=instance, since_us=kept_since(connection)
+            )
+        )
 
     async def check(self) -> None:
         """Whether the store answers."""
-        await self._ask(kept_since)
+        await self.ask(kept_since)
 
-    async def _ask(self, question: Callable[[Connection], T]) -> T:
+    async def ask(self, question: Callable[[Connection], T]) -> T:
+        """The answer to any question: `question` is called in another thread, with a transaction that reads."""
         if not self._is_open():
-            raise StoreError("the store is not open yet, or away; the log of the sidecar says why")
+            raise StoreError(NOT_OPEN)
         if self._waiting >= WAITING_LIMIT:
             raise StoreError("too many questions at once")
         self._waiting += 1

@@ -19,9 +19,7 @@ from exporter import record
 from exporter.store import figures, sample, schema
 from exporter.store.schema import MODELS, REQUESTS, RETENTION, ROLLUPS, SAMPLES, SETTINGS, TOTALS
 
-KEPT = (REQUESTS, ROLLUPS, TOTALS, SAMPLES, RETENTION)
-LATER = (MODELS, SETTINGS)
-"""For later versions: nothing writes them yet."""
+TABLES = (REQUESTS, ROLLUPS, TOTALS, SAMPLES, MODELS, SETTINGS, RETENTION)
 OWN = {
     "requests.finished_us": "When it finished.",
     "requests.outcome": "`" + "`, `".join(record.Outcome) + "`.",
@@ -48,12 +46,11 @@ OWN = {
 
 
 def render_tables() -> str:
-    """All tables that are written, as Markdown."""
+    """All tables, as Markdown."""
     said = _docstrings(schema)
     constants = {id(getattr(schema, name)): name for name in said if isinstance(getattr(schema, name), Table)}
-    parts = [f"### {table.name}\n\n{said[constants[id(table)]]}\n\n{_columns(table)}" for table in KEPT]
-    names = " and ".join(f"`{table.name}`" for table in LATER)
-    return "\n".join([*parts, f"{names} are there for later versions; nothing writes them yet.\n"])
+    parts = [f"### {table.name}\n\n{said[constants[id(table)]]}\n\n{_columns(table)}" for table in TABLES]
+    return "\n".join(parts)
 
 
 def _columns(table: Table) -> str:

@@ -161,18 +161,21 @@ RETENTION = Table(
 MODELS = Table(
     "models",
     METADATA,
-    Column("id", Text, primary_key=True),
-    Column("document", JSON, nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-    Column("updated_us", BigInteger, nullable=False),
+    Column("instance", Text, primary_key=True, comment="The sidecar: store.instance"),
+    Column("name", Text, primary_key=True),
+    Column("document", JSON, nullable=False, comment="All that is known of it"),
+    Column("created_us", BigInteger, nullable=False, comment="When it was first written"),
+    Column("updated_us", BigInteger, nullable=False, comment="When it was written last"),
 )
-"""Models that were registered."""
+"""Models that were registered with a sidecar."""
 
 SETTINGS = Table(
     "settings",
     METADATA,
+    Column("instance", Text, primary_key=True, comment="The sidecar: store.instance"),
     Column("name", Text, primary_key=True),
-    Column("document", JSON, nullable=False),
-    Column("updated_us", BigInteger, nullable=False),
+    Column("document", JSON, nullable=False, comment="Those that are not as by default"),
+    Column("created_us", BigInteger, nullable=False, comment="When it was first written"),
+    Column("updated_us", BigInteger, nullable=False, comment="When it was written last"),
 )
-"""What was set at run time."""
+"""What was set at a sidecar while it ran."""

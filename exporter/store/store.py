@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from exporter.record import RequestRecord
 from exporter.settings.store import StoreSettings
 from exporter.store.database import Database
+from exporter.store.documents import Documents
 from exporter.store.figures import StoredTotals
 from exporter.store.reader import Reader
 from exporter.store.retention import Retention
+from exporter.store.schema import MODELS, SETTINGS
 from exporter.store.writer import Writer
 
 
@@ -40,6 +43,15 @@ class Store:
         self.retention = Retention(
             database, self.writer.worker, settings.keep_seconds, is_open=lambda: self.writer.is_open
         )
+        documents = partial(
+            Documents,
+            database,
+            instance=instance,
+            reader=self.reader,
+            worker=self.writer.worker,
+            is_open=lambda: self.writer.is_open,
+        )
+        self.models, self.settings = documents(MODELS), documents(SETTINGS)
 
     @property
     def work(self) -> Mapping[str, Callable[[], Awaitable[None]]]:

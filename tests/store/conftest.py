@@ -1,4 +1,4 @@
-"""Databases whose connections end at the wrong moment, and what the event loop has to complain of."""
+"""Databases whose connections end at the wrong moment, documents, and what the event loop has to complain of."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import Table
 
 from exporter.store import migration
 from exporter.store.database import Database
+from exporter.store.documents import Documents
+from exporter.store.reader import Reader
+from exporter.store.schema import MODELS
+from exporter.worker import Worker
 from tests.databases import PostgreSQL
+from tests.store.requests import Clock
 from tests.store.severed import Wire, cut_sqlite
 
 
@@ -52,3 +58,22 @@ def severed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Da
     migration.migrate(database)
     yield database, cut_sqlite(database)
     database.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest_asyncio.fixture
+async def make(clock: Clock) -> AsyncIterator[Callable[..., Documents]]:
+    """Documents of a database, all with one worker."""
+    worker = Worker("test")
+
+    def make(database: Database, table: Table = MODELS, instance: str = "box:8001", **changes: Any) -> Documents:
+        reader = Reader(database, **changes)
+        return Documents(database, table, instance=instance, reader=reader, worker=worker, wall=clock, **changes)
+
+    yield make
+    await asyncio.wrap_future(worker.submit(lambda: None))
+    worker.close()

@@ -29,6 +29,16 @@ WRITING = Writing(run=7, instance="box:8001")
 COMMON = ("outcome", "stream", "status_code", "error_type", "finish_reason")
 
 
+class Clock:
+    """A wall clock that stands still, at midnight."""
+
+    def __init__(self) -> None:
+        self.now_us = MIDNIGHT_US
+
+    def __call__(self) -> float:
+        return self.now_us / SECOND_US
+
+
 class Told(NamedTuple):
     """A request, and who wrote it."""
 

@@ -144,7 +144,7 @@ def test_as_many_readers_as_there_are_beside_the_writer(database: Database) -> N
     write(database, [finished()])
     threads = [threading.Thread(target=read) for _ in range(READERS)]
     with database.write() as connection:
-        connection.execute(insert(SETTINGS).values(name="a", document={}, updated_us=1))
+        connection.execute(insert(SETTINGS).values(instance="a", name="a", document={}, created_us=1, updated_us=1))
         for thread in threads:
             thread.start()
         for thread in threads:

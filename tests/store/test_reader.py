@@ -150,7 +150,7 @@ async def test_a_question_that_is_broken_off_by_the_server(postgresql: PostgreSQ
         connection.exec_driver_sql("SELECT 1")
 
     with pytest.raises(StoreError, match="terminating connection"):
-        await reader._ask(question)
+        await reader.ask(question)
     await reader.check()
 
 

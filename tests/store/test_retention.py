@@ -234,7 +234,10 @@ def test_two_sidecars_thin_once(database: Database) -> None:
 
 def fill(database: Database) -> None:
     with database.write() as connection:
-        rows = [{"name": str(number), "document": "x" * 2000, "updated_us": 1} for number in range(1000)]
+        rows = [
+            {"instance": "box:8001", "name": str(number), "document": "x" * 2000, "created_us": 1, "updated_us": 1}
+            for number in range(1000)
+        ]
         connection.execute(insert(SETTINGS), rows)
     with database.write() as connection:
         connection.execute(SETTINGS.delete())

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
+from exporter.errors import StoreError
 from exporter.record import RequestRecord
 from exporter.settings.store import StoreSettings
 from exporter.store import database as database_module
@@ -589,6 +590,8 @@ async def test_a_store_as_a_whole(store_url: str) -> None:
     opened: list[Sequence[StoredTotals]] = []
     settings = StoreSettings(queue_records=123, keep="forever")
     store = Store(store_url, settings, "box:8001", model_of=lambda _: "m", on_open=opened.append)
+    with pytest.raises(StoreError, match="not open yet"):
+        await store.models.put({"early": {}})
     supervisor = Supervisor()
     for name, work in store.work.items():
         supervisor.start(name, work)
@@ -599,6 +602,10 @@ async def test_a_store_as_a_whole(store_url: str) -> None:
     await store.reader.check()
     figures = await store.reader.figures(Period(), MIDNIGHT_US)
     assert (figures.models, figures.recent) == ((("m", 1),), 1)
+    await store.models.put({"tiny": {"path": "/tiny.gguf"}})
+    await store.settings.put({"runtime": {"notifications": False}})
+    assert await store.models.all() == {"tiny": {"path": "/tiny.gguf"}}
+    assert await store.settings.all() == {"runtime": {"notifications": False}}
     await supervisor.stop()
     await store.retention.tidy()
     size = store.writer.status().size_bytes

@@ -15,7 +15,7 @@ from exporter.api import admin, completions
 from exporter.api.views import Views
 from exporter.errors import StoreError
 from exporter.keys import KeyRing
-from exporter.store.figures import Cursor, Figures, Group, Period, StoredRequest, Sums
+from exporter.store.figures import Cursor, Figures, Group, MachinePoint, Period, StoredRequest, Sums
 from tests.api.views import WALL, make_views
 
 T = TypeVar("T")
@@ -55,6 +55,10 @@ class FakePast:
         """Of every page."""
         self.periods: list[Period] = []
         """Of all figures."""
+        self.points: list[MachinePoint] = []
+        """Of the machine, oldest first."""
+        self.charts: list[tuple[int, int, int, str]] = []
+        """Start, end, step and instance of every course of a machine that was asked for."""
         self.failing = False
         self.fails_from_page = -1
         """Pages from this number on cannot be read."""
@@ -85,6 +89,12 @@ class FakePast:
         rows = behind[:count]
         written = await asyncio.to_thread(shape, rows)
         return written, place(rows[-1]) if len(behind) > count else None
+
+    async def machine(self, start_us: int, end_us: int, step_seconds: int, instance: str) -> list[MachinePoint]:
+        self._check()
+        self.charts.append((start_us, end_us, step_seconds, instance))
+        first_us = start_us - start_us % (step_seconds * 1_000_000)
+        return [point for point in self.points if first_us <= point.start_us < end_us]
 
     async def check(self) -> None:
         self._check()
