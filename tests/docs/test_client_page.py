@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from exporter.client.collector import DEFAULT_URL
-from tests.client.recorder import LIMIT_SECONDS, Recorder
+from tests.client.llama_proxy.documented import UPDATE
+from tests.client.llama_proxy.manager import Manager
+from tests.client.recorder import LIMIT_SECONDS, Recorder, wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 
 
+def examples() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
 def test_the_example_records_what_it_shows(free_port: int) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    example = examples()[0]
     assert DEFAULT_URL in example
     with Recorder(free_port) as recorder:
         command = [sys.executable, "-c", example.replace(DEFAULT_URL, recorder.url)]
@@ -36,3 +43,27 @@ def test_the_example_records_what_it_shows(free_port: int) -> None:
         ),
         ("/api/metrics/record/availability", {"tier": "Q4", "available": 1, "total": 2}),
     ]
+
+
+def test_the_example_manages_what_it_shows(free_port: int) -> None:
+    example = examples()[1]
+    assert f"{DEFAULT_URL}/api" in example
+    with Manager(free_port) as manager:
+        telling = threading.Thread(target=tell_figures, args=(manager,))
+        telling.start()
+        command = [sys.executable, "-c", example.replace(DEFAULT_URL, manager.url)]
+        done = subprocess.run(command, check=True, timeout=LIMIT_SECONDS, capture_output=True, text=True)
+        telling.join()
+    assert done.stdout.splitlines() == ["llama-3-8b-instruct Q4_K_M 8192", "running", "CPU: 45.2%"]
+    assert [(each.method, each.path, each.body) for each in manager.asked] == [
+        ("POST", "/api/models/discover", {"recursive": True}),
+        ("POST", "/api/models", {"models": [{"name": "tiny", "path": "/srv/models/tiny.gguf"}]}),
+        ("POST", "/api/models/tiny/load", {"config": {"n_ctx": 2048, "temperature": 0.7}}),
+        ("GET", "/api/models/tiny", None),
+        ("POST", "/api/models/tiny/unload", {}),
+    ]
+
+
+def tell_figures(manager: Manager) -> None:
+    wait_until(lambda: manager.listeners)
+    manager.emit(UPDATE)
