@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -25,10 +24,11 @@ def spawn(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
 
 
 async def cancel(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it has ended; its outcome is dropped."""
+    """Cancel a task and wait until it has ended; its outcome is dropped. Who is cancelled while waiting hears of it."""
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await task
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
 
 
 class Supervisor:

@@ -81,3 +81,38 @@ async def test_a_name_is_given_once() -> None:
     with pytest.raises(ValueError, match="worker"):
         supervisor.start("worker", work)
     await supervisor.stop()
+
+
+async def test_who_waits_for_a_cancelled_task_can_be_cancelled() -> None:
+    """As when a background task is stopped just while it ends another."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            begun.set()
+            await may_end.wait()
+
+    inner = tasks.spawn(stubborn(), name="stubborn")
+    await asyncio.sleep(0)
+    outer = tasks.spawn(tasks.cancel(inner), name="outer")
+    await begun.wait()
+    outer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await outer
+    may_end.set()
+    await asyncio.wait({inner})
+
+
+async def test_what_a_cancelled_task_fails_with_is_dropped() -> None:
+    async def fail() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("at the end")
+
+    task = tasks.spawn(fail(), name="fail")
+    await asyncio.sleep(0)
+    await tasks.cancel(task)
+    assert isinstance(task.exception(), ValueError)
