@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from exporter.record import RequestRecord
@@ -30,6 +31,24 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in ("uvicorn", "uvicorn.error", "asyncio", "httpx", "httpcore", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def attach(handler: logging.Handler) -> Callable[[], None]:
+    """Have a further handler told what is logged. Returned is what ends it."""
+    root = logging.getLogger()
+    handler.addFilter(_is_worth_saying)
+    root.addHandler(handler)
+
+    def detach() -> None:
+        root.removeHandler(handler)
+        handler.removeFilter(_is_worth_saying)
+
+    return detach
+
+
+def set_level(level: str) -> None:
+    """What is logged from now on: debug, info, warning or error."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def write_access(record: RequestRecord) -> None:
@@ -80,7 +99,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **_extra(record),
+            **extra_fields(record),
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
@@ -92,7 +111,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and a traceback below it when there is one."""
-        fields = "".join(f" {key}={_plain(value)}" for key, value in _extra(record).items() if value is not None)
+        fields = "".join(f" {key}={_plain(value)}" for key, value in extra_fields(record).items() if value is not None)
         line = f"{utc(record.created)} {record.levelname:7} {record.getMessage()}{fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
@@ -103,7 +122,8 @@ def _plain(value: object) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _extra(record: logging.LogRecord) -> dict[str, Any]:
+def extra_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What was given beside the message."""
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 

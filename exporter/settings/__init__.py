@@ -21,6 +21,7 @@ from exporter.settings.fields import (
 )
 from exporter.settings.live import LiveSettings
 from exporter.settings.metrics import MetricsSettings
+from exporter.settings.models import ModelsSettings, RateLimitSettings
 from exporter.settings.routing import QUANTIZATION_TIERS, UNKNOWN_TIER, RoutingSettings
 from exporter.settings.store import CompletionsSettings, StoreSettings
 from exporter.settings.upstream import UpstreamSettings, with_names
@@ -175,6 +176,8 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     store: StoreSettings = StoreSettings()
     completions: CompletionsSettings = CompletionsSettings()
+    models: ModelsSettings = ModelsSettings()
+    rate_limit: RateLimitSettings = RateLimitSettings()
 
     @field_validator("upstreams", mode="before")
     @classmethod

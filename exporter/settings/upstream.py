@@ -94,6 +94,12 @@ class UpstreamSettings(Section):
         here = parts.hostname in LOOPBACK_HOSTS and host in LOOPBACK_HOSTS | {"0.0.0.0", "::"}
         return (parts.port or (443 if parts.scheme == "https" else 80)) == port and (parts.hostname == host or here)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it, as far as the name tells."""
+        host = urlsplit(self.url).hostname or ""
+        return host in LOOPBACK_HOSTS or host.startswith("127.")
+
     @field_validator("api_key")
     @classmethod
     def _check_key(cls, value: SecretStr | None) -> SecretStr | None:

@@ -1,0 +1,200 @@
+"""Loading and unloading by way of the home router. `models` calls it, and holds its lock meanwhile.
+
+What is asked of the router begins here, and no more: how it goes on, `states` hears. So nothing waits for a load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from exporter.models import parameters
+from exporter.models.joined import ACTIVE
+from exporter.models.model import (
+    LOADED,
+    ConflictError,
+    FailedError,
+    Model,
+    Options,
+    Registered,
+    Status,
+    UnavailableError,
+    Value,
+)
+from exporter.models.parts import Parts
+from exporter.models.router import RefusedError, Router
+from exporter.models.state import State
+
+UNLOAD_SECONDS = 15.0
+"""A process ends within its `stop-timeout`, 10 s."""
+NO_ROUTER = (
+    "no llama-server here loads models on demand: start one in router mode (without a model), or have the sidecar run "
+    "one (--manage-llama-server PATH)"
+)
+
+
+class Loading:
+    """What can be asked of the home router."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def load(self, name: str, options: Options) -> Model:
+        """See `Models.load`."""
+        parts, options = self._parts, parameters.check(options)
+        if _is_elsewhere(parts.model(name), parts.watch.turn(), parts.watch.home):
+            return _already(parts.model(name), options)
+        router = await self._router()
+        model = parts.model(name)
+        await self._check_others(model)
+        before = parts.registry.models
+        old, new = before.get(model.name), self._with(model.name, options)
+        if self._is_loaded_so(model.name, old, new):
+            await self._keep(old, new)
+            return parts.model(model.name)
+        self._check_use(model)
+        await self._keep(old, new)
+        await self._end(router, model)
+        try:
+            await parts.apply()
+        except RefusedError:
+            await parts.registry.undo(before)
+            raise
+        self._check_known(model.name)
+        await self._begin(router, model.name)
+        return parts.model(model.name)
+
+    async def unload(self, name: str, *, force: bool = False) -> Model:
+        """See `Models.unload`."""
+        parts = self._parts
+        model, router = parts.model(name), parts.watch.turn()
+        if _is_elsewhere(model, router, parts.watch.home):
+            raise ConflictError(f"{name} is the only model of {model.upstream}, which cannot unload it")
+        if model.status is Status.UNLOADING:
+            return model
+        if router is None or model.status not in ACTIVE:
+            raise ConflictError(f"{name} is not loaded")
+        if not force:
+            self._check_use(model)
+        await self._dismiss(router, model)
+        return parts.model(name)
+
+    async def _router(self) -> Router:
+        """The home router, and its states as of this moment."""
+        watch = self._parts.watch
+        if watch.turn() is None:
+            raise ConflictError(NO_ROUTER)
+        return await watch.look()
+
+    async def _check_others(self, model: Model) -> None:
+        parts = self._parts
+        if model.status is Status.UNLOADING:
+            await self._until_ended(model.name)
+        loading = parts.states.loading()
+        if loading is not None and loading.name != model.name:
+            raise ConflictError(f"another model is loading: {loading.name}")
+
+    def _with(self, name: str, options: Mapping[str, Value]) -> Registered | None:
+        """The model with these options of its own, beside those that it has. One that only the router knows is thereby
+        registered; without options it stays as it is."""
+        old, now = self._parts.registry.models.get(name), self._parts.wall()
+        own = parameters.effective(old.options if old is not None else {}, options)
+        if own == (old.options if old is not None else {}):
+            return old
+        return replace(old or Registered(name, created_at=now), options=own, updated_at=now)
+
+    def _is_loaded_so(self, name: str, old: Registered | None, new: Registered | None) -> bool:
+        """Whether it is loaded, or being loaded, in the very way in which it would be."""
+        state, wanted = self._parts.states.get(name), self._parts.wanted
+        if state is None or not state.held or state.status is Status.UNLOADING:
+            return False
+        fits = self._parts.keeper.in_force.get(name) == (wanted.would_be(new) if new is not None else None)
+        if state.status is Status.LOADING and not fits and new is not old:
+            raise ConflictError(f"{name} is loading already, with other options")
+        return fits or state.status is Status.LOADING
+
+    def _check_use(self, model: Model) -> None:
+        state = self._parts.states.get(model.name)
+        if state is None or not state.held or self._parts.watch.home is None:
+            return
+        names = (state.name, *state.aliases)
+        if count := max(self._parts.use.in_flight(self._parts.watch.home.name, each) for each in names):
+            raise ConflictError(f"{model.name} is in use by {count} requests")
+
+    async def _keep(self, old: Registered | None, new: Registered | None) -> None:
+        if new is not None and new is not old:
+            await self._parts.registry.put([new])
+
+    async def _end(self, router: Router, model: Model) -> None:
+        """Unload it, where it is loaded with other options, and wait for that."""
+        state = self._parts.states.get(model.name)
+        if state is not None and state.held:
+            await self._dismiss(router, model)
+            await self._until_ended(model.name)
+
+    async def _dismiss(self, router: Router, model: Model) -> None:
+        state = self._parts.states.get(model.name) or State(model.name)
+        before = state.status
+        self._parts.states.asked_to_unload(state)
+        try:
+            told = await router.unload(state.name)
+        except BaseException:
+            self._parts.states.stays(state, before)
+            raise
+        if not told:
+            self._parts.watch.ask()
+
+    async def _until_ended(self, name: str) -> None:
+        states = self._parts.states
+
+        def has_ended() -> bool:
+            state = states.get(name)
+            return state is None or not state.held
+
+        if not await self._parts.events.until(has_ended, UNLOAD_SECONDS):
+            raise UnavailableError(f"{name} is still being unloaded")
+
+    def _check_known(self, name: str) -> None:
+        """Whether the router would load what is wanted."""
+        parts, state = self._parts, self._parts.states.get(name)
+        entry, section = (state.entry if state is not None else None), parts.wanted.of(name)
+        if parts.wanted.is_stale(name):
+            raise FailedError(parts.keeper.problem or f"{parts.keeper.path} is not in force")
+        if section is not None and parts.keeper.is_unread:
+            raise UnavailableError(parts.keeper.problem or "llama-server has not read the preset file yet")
+        if entry is None or (section is not None and entry.source not in (None, "preset")):
+            raise ConflictError(
+                f"llama-server does not read the preset file: start it with --models-preset {parts.keeper.path}"
+            )
+        if not entry.has_file:
+            raise ConflictError(f"llama-server knows no file of {name}")
+
+    async def _begin(self, router: Router, name: str) -> None:
+        states, watch = self._parts.states, self._parts.watch
+        state = states.asked_to_load(name)
+        try:
+            told = await router.load(name)
+        except Exception:
+            states.answered(state, begun=False)
+            raise
+        except BaseException:
+            states.answered(state, begun=True)  # perhaps
+            watch.ask()
+            raise
+        states.answered(state, begun=True)
+        if not told or not watch.hears:
+            watch.ask()
+
+
+def _is_elsewhere(model: Model, router: Router | None, home: tuple[str, str, str | None] | None) -> bool:
+    """Whether an upstream has it loaded that is not the home."""
+    at_home = router is not None and home is not None and model.upstream == home[0]
+    return not at_home and model.upstream is not None and model.status in (*LOADED, Status.LOADING)
+
+
+def _already(model: Model, options: Options) -> Model:
+    if options:
+        raise ConflictError(
+            f"{model.upstream} has {model.name} as its only model, with options that cannot be changed while it runs"
+        )
+    return model

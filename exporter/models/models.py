@@ -1,0 +1,226 @@
+"""All models and what is done with them: the one owner of their state. `app` makes it, `api.nextjs` asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from exporter.models import parameters
+from exporter.models.events import Events
+from exporter.models.joined import ACTIVE, Joined, Use
+from exporter.models.library import Library
+from exporter.models.loading import Loading
+from exporter.models.model import (
+    ConflictError,
+    Discovered,
+    Event,
+    InvalidError,
+    Kind,
+    Model,
+    Options,
+    Registered,
+    Search,
+    Status,
+    UnknownModelError,
+)
+from exporter.models.parts import Parts
+from exporter.models.places import Places
+from exporter.models.preset_keeper import PresetKeeper
+from exporter.models.registration import Entry, read_changes, read_entries
+from exporter.models.registry import Registry
+from exporter.models.runtime import Runtime
+from exporter.models.sections import WantedSections
+from exporter.models.shelf import Shelf
+from exporter.models.states import States
+from exporter.models.upkeep import Upkeep
+from exporter.models.watch import Home, Watch
+from exporter.system.snapshot import Snapshot
+
+MOVING = frozenset((Status.LOADING, Status.UNLOADING))
+
+
+class Models:
+    """Registered models, and those that llama-servers have beside them."""
+
+    def __init__(
+        self,
+        *,
+        shelf: Shelf | None,
+        runtime: Runtime,
+        places: Places,
+        preset_file: Path,
+        client: httpx.AsyncClient,
+        home: Callable[[], Home | None],
+        snapshot: Callable[[], Snapshot],
+        in_flight: Callable[[str, str], int] = lambda upstream, model: 0,
+        last_used: Callable[[str, str], float | None] = lambda upstream, model: None,
+        last_words: Callable[[str], str | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`home` is the llama-server in router mode that loads go to, where there is one; `in_flight` and `last_used`
+        are asked with an upstream and one of a model's names there; `last_words` is what the process of a model last
+        said of what went wrong. `client` is used for the router alone, and closed by whoever has made it."""
+        self._runtime = runtime
+        self._library = Library(places)
+        self._lock = asyncio.Lock()
+        words = last_words or (lambda name: None)
+        registry, keeper = Registry(shelf), PresetKeeper(preset_file)
+        states = States(clock, wall, self._tell, words)
+        wanted = WantedSections(registry, runtime, states, keeper)
+        watch = Watch(client, home, states, waits_for_words=last_words is not None)
+        use = Use(in_flight, last_used)
+        joined = Joined(
+            registry,
+            states,
+            home=lambda: watch.home.name if watch.home is not None else None,
+            servers=lambda: snapshot().servers,
+            use=use,
+            is_outdated=wanted.is_outdated,
+            options=lambda model: parameters.effective(runtime.current.options, model.options),
+            clock=clock,
+            wall=wall,
+        )
+        self._parts = Parts(registry, states, keeper, wanted, watch, joined, Events(), use, wall)
+        self._loading = Loading(self._parts)
+        self._upkeep = Upkeep(self._parts, runtime, self._lock, self._tell)
+
+    @property
+    def work(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs in the background, by name; each for ever."""
+        watch = self._parts.watch
+        return {
+            "models_restore": self._upkeep.run,
+            "models_watch": watch.keep_listening,
+            "models_look": watch.keep_looking,
+        }
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether it is known what an earlier run has kept."""
+        return self._upkeep.is_restored
+
+    @property
+    def has_router(self) -> bool:
+        """Whether there is a llama-server now that loads models on demand."""
+        return self._parts.watch.is_present
+
+    @property
+    def problem(self) -> str | None:
+        """Why the preset file is not in force; None when all is well."""
+        return self._parts.keeper.problem
+
+    def all(self) -> list[Model]:
+        """As they are now: registered ones in the order of registration, then the others by name."""
+        return self._parts.joined.all()
+
+    def get(self, name: str) -> Model:
+        """One of them. Raises UnknownModelError."""
+        return self._parts.model(name)
+
+    async def discover(self, search: Search) -> Discovered:
+        """Look for model files. Raises InvalidError, OutsideError, FailedError, and UnavailableError while another
+        search is under way."""
+        return await self._library.discover(search, self._runtime.current.models_dir)
+
+    async def register(self, entries: Sequence[Mapping[str, Any]]) -> list[Model]:
+        """Register models, all or none: `name`, `path`, `description`, `family`, `version`, `options`. Without a path,
+        a llama-server must know the model by itself. Raises InvalidError (fields `models.0.name`), OutsideError,
+        ConflictError where one exists, FailedError where the store, or llama-server, does not take them."""
+        registry = self._parts.registry
+        registry.check_open()
+        read = read_entries(entries)
+        self._check_new(read)
+        files = await self._library.look_into(read)
+        async with self._lock:
+            self._check_new(read)
+            before, now = registry.models, self._parts.wall()
+            await registry.put(entry.filled(None, file, now) for entry, file in zip(read, files, strict=True))
+            await self._upkeep.apply(before)
+            for entry in read:
+                self._tell(Kind.CHANGED, entry.name)
+        return [self.get(entry.name) for entry in read]
+
+    async def update(self, name: str, changes: Mapping[str, Any]) -> Model:
+        """Change what is registered of a model; its name stays, and given options replace all of its own. One that a
+        llama-server knows by itself is thereby registered. Raises as `register`, and UnknownModelError."""
+        registry = self._parts.registry
+        registry.check_open()
+        name = self.get(name).name
+        entry = read_changes(name, changes)
+        (file,) = await self._library.look_into([entry], at="")
+        async with self._lock:
+            self.get(name)
+            before = registry.models
+            await registry.put([entry.filled(before.get(name), file, self._parts.wall())])
+            await self._upkeep.apply(before)
+            self._tell(Kind.CHANGED, name)
+        return self.get(name)
+
+    async def remove(self, name: str) -> Registered:
+        """Take a model out of the registry. Raises UnknownModelError, ConflictError while it is loaded, FailedError."""
+        registry = self._parts.registry
+        async with self._lock:
+            registry.check_open()
+            registered = registry.models.get(name)
+            if registered is None:
+                raise UnknownModelError(f"there is no registered model {name!r}")
+            if (status := self.get(name).status) in ACTIVE:
+                raise ConflictError(f"{name} is {status}: unload it first")
+            before = registry.models
+            await registry.delete(name)
+            await self._upkeep.apply(before)
+            self._tell(Kind.CHANGED, name)
+        return registered
+
+    async def load(self, name: str, options: Options) -> Model:
+        """Begin to load a model, with options for this load and later ones; return as soon as that is under way.
+
+        Of one that is loaded with these options, nothing is done; one with other options is unloaded first. The
+        options are kept with the model, beside its own ones; one that only the router knows is thereby registered,
+        without a path. Raises UnknownModelError, InvalidError, ConflictError (another one is loading, it answers
+        requests of ours and would have to be loaded anew, or it cannot be loaded here, and why), FailedError,
+        UnavailableError.
+        """
+        async with self._lock:
+            return await self._loading.load(name, options)
+
+    async def unload(self, name: str, *, force: bool = False) -> Model:
+        """Begin to unload a model. Raises UnknownModelError, UnavailableError, ConflictError where it is not loaded,
+        or answers requests of ours and it is not to be forced."""
+        async with self._lock:
+            return await self._loading.unload(name, force=force)
+
+    async def settled(self, name: str, timeout_seconds: float) -> Model:
+        """The model as soon as it neither loads nor unloads, or as it is when the time is over."""
+        await self._parts.events.until(lambda: self.get(name).status not in MOVING, timeout_seconds)
+        return self.get(name)
+
+    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Have every event told, in the event loop. Returned is what ends it."""
+        return self._parts.events.listen(listener)
+
+    def _check_new(self, entries: Sequence[Entry]) -> None:
+        """Raises ConflictError, InvalidError. A name that is another name of a model would make the router hang."""
+        names = self._parts.joined.names()
+        for number, entry in enumerate(entries):
+            if entry.name in self._parts.registry:
+                raise ConflictError(f"{entry.name} is registered already", {f"models.{number}.name": "exists already"})
+            known = names.get(entry.name)
+            if known not in (None, entry.name):
+                reason = f"is another name of {known}"
+                raise ConflictError(f"{entry.name} {reason}", {f"models.{number}.name": reason})
+            if known is None and "path" not in entry.said:
+                reason = "is needed: no llama-server knows the model by itself"
+                raise InvalidError(f"the path {reason}", {f"models.{number}.path": reason})
+
+    def _tell(self, kind: Kind, name: str) -> None:
+        model = self._parts.joined.get(name)
+        self._parts.events.tell(Event(kind, model.name if model is not None else name, model))
+        if kind in (Kind.UNLOADED, Kind.FAILED):
+            self._upkeep.note_end(name)

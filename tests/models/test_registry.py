@@ -1,0 +1,126 @@
+"""The registry: all of a change or nothing of it, and back after a restart, also from what others have written."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.errors import StoreError
+from exporter.models import registry as module
+from exporter.models.model import ConflictError, Document, FailedError, Registered, UnavailableError
+from exporter.models.registry import Registry, read, write
+from tests.models.test_runtime import Board
+
+A = Registered(
+    "org/a:Q4",
+    path="/models/a.gguf",
+    description="The first",
+    family="llama",
+    version="3",
+    size_bytes=7,
+    quantization="Q4_K_M",
+    format="gguf",
+    training_context_size=4096,
+    options={"temperature": 0.5, "n_ctx": 2048},
+    created_at=1e9,
+    updated_at=2e9,
+)
+B = Registered("b", created_at=3e9, updated_at=3e9)
+
+
+async def opened(shelf: Board | None) -> Registry:
+    registry = Registry(shelf)
+    await registry.restore()
+    return registry
+
+
+async def test_what_was_registered_is_back_after_a_restart_in_its_order() -> None:
+    shelf = Board()
+    first = await opened(shelf)
+    await first.put([B, A])
+    again = await opened(shelf)
+    assert list(again.models.values()) == [B, A]
+    assert "b" in again
+    await again.delete("b")
+    await again.delete("b")
+    assert list((await opened(shelf)).models) == [A.name]
+
+
+async def test_without_a_shelf_it_is_in_memory_alone() -> None:
+    registry = Registry(None)
+    await registry.put([A])
+    await registry.delete(A.name)
+    assert registry.models == {}
+
+
+async def test_nothing_is_changed_before_it_is_known_what_there_is() -> None:
+    shelf = Board({"b": write(B)})
+    shelf.away = True
+    registry = Registry(shelf)
+    with pytest.raises(StoreError):
+        await registry.restore()
+    for change in (registry.put([A]), registry.delete("b")):
+        with pytest.raises(UnavailableError, match="not open yet"):
+            await change
+    shelf.away = False
+    await registry.restore()
+    assert list(registry.models) == ["b"]
+
+
+async def test_what_the_store_does_not_take_is_not_done() -> None:
+    shelf = Board({"b": write(B)})
+    registry = await opened(shelf)
+    shelf.away = True
+    for change in (registry.put([A]), registry.delete("b")):
+        with pytest.raises(FailedError, match="disk I/O error"):
+            await change
+    assert list(registry.models) == ["b"]
+
+
+async def test_a_change_is_undone(caplog: pytest.LogCaptureFixture) -> None:
+    shelf = Board({"b": write(B)})
+    registry = await opened(shelf)
+    before = registry.models
+    await registry.put([A, Registered("b", description="new")])
+    await registry.undo(before)
+    assert (registry.models, list(shelf.documents)) == (before, ["b"])
+    assert shelf.documents["b"] == write(B)
+    await registry.delete("b")
+    shelf.away = True
+    await registry.undo(before)
+    assert registry.models == before
+    assert "could not be taken back" in caplog.text
+
+
+async def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIMIT", 2)
+    registry = Registry(None)
+    await registry.put([A, B])
+    await registry.put([Registered("b", description="changed")])
+    with pytest.raises(ConflictError, match="no more than 2"):
+        await registry.put([Registered("c")])
+    assert len(registry.models) == 2
+
+
+@pytest.mark.parametrize("model", [A, B])
+def test_a_document_is_what_it_was_written_of(model: Registered) -> None:
+    assert read(model.name, write(model)) == model
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({}, Registered("b")),
+        ({"path": 7, "description": None, "created_at": "then", "size_bytes": -1}, Registered("b")),
+        ({"options": {"n_ctx": 512, "invented_later": 1, "top_p": "much"}}, Registered("b", options={"n_ctx": 512})),
+        ({"options": [], "from_the_future": {}, "updated_at": True}, Registered("b")),
+        ({"path": "relative.gguf"}, None),
+    ],
+)
+def test_what_another_version_has_written_is_read_as_far_as_it_goes(
+    document: Document, expected: Registered | None
+) -> None:
+    assert read("b", document) == expected
+
+
+def test_a_name_that_cannot_be_written_is_left_out() -> None:
+    assert read("a]\n[b", {}) is None

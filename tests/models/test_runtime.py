@@ -1,0 +1,96 @@
+"""What is set while the sidecar runs: all of a change or nothing of it, kept on a shelf, and back after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from exporter.errors import StoreError
+from exporter.models.model import Document, FailedError, InvalidError
+from exporter.models.runtime import NAME, Runtime, RuntimeSettings
+
+
+class Board:
+    """A shelf in memory; `away` makes it fail."""
+
+    def __init__(self, documents: Mapping[str, Document] | None = None) -> None:
+        self.documents = dict(documents or {})
+        self.away = False
+
+    async def all(self) -> Mapping[str, Document]:
+        self._check()
+        return dict(self.documents)
+
+    async def put(self, documents: Mapping[str, Document]) -> None:
+        self._check()
+        self.documents.update(documents)
+
+    async def delete(self, name: str) -> None:
+        self._check()
+        self.documents.pop(name, None)
+
+    def _check(self) -> None:
+        if self.away:
+            raise StoreError("disk I/O error")
+
+
+async def test_a_change_is_in_force_kept_and_told() -> None:
+    shelf = Board()
+    runtime = Runtime(shelf)
+    told: list[tuple[RuntimeSettings, RuntimeSettings]] = []
+    runtime.listen(lambda old, new: told.append((old, new)))
+    before = runtime.current
+    await runtime.change({"metrics_interval_ms": 500, "options": {"temperature": 0.7}})
+    assert runtime.current.metrics_interval_ms == 500
+    assert runtime.current.options == {"temperature": 0.7}
+    assert shelf.documents == {NAME: {"metrics_interval_ms": 500, "options": {"temperature": 0.7}}}
+    assert told == [(before, runtime.current)]
+
+
+async def test_the_same_again_is_no_change() -> None:
+    runtime = Runtime(None)
+    runtime.listen(lambda old, new: pytest.fail("nothing has changed"))
+    await runtime.change({"metrics_interval_ms": 10_000})
+    assert runtime.current == RuntimeSettings()
+    assert not runtime.is_kept
+
+
+async def test_of_a_change_that_is_not_valid_nothing_is_done_and_every_field_is_named() -> None:
+    runtime = Runtime(None)
+    bad: dict[str, Any] = {"metrics_interval_ms": 1, "log_level": "loud", "models_interval_ms": 500, "colour": "red"}
+    with pytest.raises(InvalidError) as error:
+        await runtime.change(bad)
+    assert error.value.fields.keys() == {"metrics_interval_ms", "log_level", "colour"}
+    assert runtime.current == RuntimeSettings()
+
+
+async def test_what_cannot_be_kept_is_not_in_force() -> None:
+    shelf = Board()
+    runtime = Runtime(shelf)
+    shelf.away = True
+    with pytest.raises(FailedError, match="disk I/O error"):
+        await runtime.change({"load_wait_ms": 5})
+    with pytest.raises(StoreError):
+        await runtime.restore()
+    assert runtime.current == RuntimeSettings()
+
+
+async def test_it_is_back_after_a_restart_and_reset_forgets_it() -> None:
+    shelf = Board()
+    await Runtime(shelf).change({"default_model": "tiny", "max_loaded": 2})
+    again = Runtime(shelf)
+    await again.restore()
+    assert (again.current.default_model, again.current.max_loaded) == ("tiny", 2)
+    await again.reset()
+    assert again.current == RuntimeSettings()
+    later = Runtime(shelf)
+    await later.restore()
+    assert later.current == RuntimeSettings()
+
+
+async def test_what_another_version_has_kept_is_taken_up_as_far_as_it_is_valid() -> None:
+    runtime = Runtime(Board({NAME: {"models_interval_ms": 2000, "metrics_interval_ms": -1, "unheard_of": True}}))
+    await runtime.restore()
+    assert runtime.current == RuntimeSettings(models_interval_ms=2000)
