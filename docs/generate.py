@@ -8,7 +8,9 @@ from typing import Any, cast, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from starlette.routing import Route, WebSocketRoute
 
+from exporter.api.openapi.document import PATH_PART
 from exporter.api.room import Room
 from exporter.app import make_rooms
 from exporter.config import ENV_FOREIGN, variable
@@ -78,9 +80,17 @@ def routes_table(rooms: Sequence[Room]) -> str:
     for room in rooms:
         for each in (operation for operation in room.operations if operation.described):
             note = " (open)" if each.open else ""
-            lines.append(f"| {room.name} | `{each.method} {each.path}` | {each.about}{note} |")
-        lines += [f"| {room.name} | `{getattr(each, 'path', '')}` | WebSocket |" for each in room.sockets]
+            path = PATH_PART.sub(r"{\1}", each.path)
+            lines.append(f"| {room.name} | `{each.method} {path}` | {each.about}{note} |")
+        lines += [f"| {room.name} | `{path}` | {kind} |" for path, kind in sockets(room).items()]
     return "\n".join(lines) + "\n"
+
+
+def sockets(room: Room) -> dict[str, str]:
+    """What is no request with one answer, by path; with a slash behind it, it is the same."""
+    found = {each.path.removesuffix("/"): each for each in room.sockets if isinstance(each, (Route, WebSocketRoute))}
+    over_http = {each.path.removesuffix("/") for each in room.sockets if isinstance(each, Route)}
+    return {path: "Socket.IO" if path in over_http else "WebSocket" for path in found}
 
 
 def configuration_page() -> str:

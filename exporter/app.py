@@ -11,8 +11,7 @@ import logging
 import socket
 import sys
 import time
-from collections import Counter
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,13 +24,16 @@ from exporter.api import admin, completions, exposition, health, index, openapi,
 from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.asgi import ASGIApp
-from exporter.backends import has_several, make_backends, make_upstream, read_check, tell_tier, view_upstream
+from exporter.backends import has_several, make_backends, make_upstream, read_check, view_upstream
+from exporter.collectors import make_collectors
 from exporter.fanout import Fanout
 from exporter.http_protocol import Connections
 from exporter.intake import Intake
+from exporter.joined import Joined, only_model
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
 from exporter.live.feed import Live
+from exporter.managed_models import ManagedModels, place_preset
 from exporter.observe.observation import Look
 from exporter.proxy.forward import Forwarder, Limits
 from exporter.proxy.gate import Gate
@@ -41,16 +43,8 @@ from exporter.routing.fleet import Fleet
 from exporter.settings import Settings
 from exporter.settings.otel import OtelSettings, SignalSettings
 from exporter.stored import make_sample, name_model, restore
-from exporter.system.amd import AmdCollector
-from exporter.system.availability import Availability, count_models
-from exporter.system.health_check import HealthCollector
-from exporter.system.host import HostCollector
-from exporter.system.index_files import IndexCollector
-from exporter.system.llama_server import LlamaServerCollector
-from exporter.system.nvidia import NvidiaCollector
-from exporter.system.redis_memory import RedisCollector
-from exporter.system.sampler import AsyncCollector, BlockingCollector, Part, Sampler
-from exporter.system.snapshot import HealthSnapshot, LlamaServerSnapshot
+from exporter.system.sampler import Part, Sampler
+from exporter.system.snapshot import HealthSnapshot, LlamaServerSnapshot, Snapshot
 from exporter.system.upstream_log import UpstreamLog
 from exporter.tasks import Supervisor
 from exporter.telemetry.buckets import Buckets
@@ -83,6 +77,7 @@ def run(settings: Settings, otel: OtelSettings) -> None:
     address = settings.completions.listen
     completions_sockets = [] if address is None else [listeners.bind(address, "completions.listen")]
     sidecar = _Sidecar(settings, otel, proxy_port=proxy_socket.getsockname()[1])
+    sidecar.models.check()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(sidecar.serve(proxy_socket, admin_sockets, completions_sockets))
 
@@ -117,7 +112,16 @@ class _Sidecar:
         self.fleet = Fleet(self.upstreams, settings.routing, checked=self.checks_health)
         self.polls = httpx.AsyncClient(trust_env=False)
         self.sampler = Sampler(
-            self.collectors(), interval_seconds=settings.sampling.interval_seconds, on_sample=self.note_sample
+            make_collectors(
+                settings,
+                self.upstreams,
+                self.polls,
+                active=self.active,
+                last_used=self.fleet.last_used,
+                checks_health=self.checks_health,
+            ),
+            interval_seconds=settings.sampling.interval_seconds,
+            on_sample=self.note_sample,
         )
         buckets = Buckets(**settings.metrics.buckets.model_dump(exclude_none=True))
         limits = {
@@ -129,11 +133,22 @@ class _Sidecar:
         self.metrics = RequestMetrics(
             Guard(lambda: self.fleet.layout.by_name, limits=limits),
             buckets,
-            only_model=self.only_model,
+            only_model=partial(only_model, self.latest),
             tiers=self.fleet.tiers,
         )
         self.live = Live(self.metrics.model_of)
+        self.joined = Joined(self.latest, self.fleet, self.active, self.live.recorded_availability)
         self.store = self.make_store()
+        self.models = ManagedModels(
+            settings,
+            self.upstreams,
+            self.polls,
+            store=self.store,
+            latest=self.latest,
+            fleet=self.fleet,
+            active=self.active,
+            preset_file=place_preset(settings),
+        )
         self.fanout = Fanout(self.sinks())
         self.lag = EventLoopLag(buckets.event_loop_lag)
         self.transport = UpstreamTransport()
@@ -160,12 +175,21 @@ class _Sidecar:
         families = self.metrics, SnapshotFamilies(self.sources()), self.lag
         self.exposition = Exposition(*families)
         if self.otel is not None:
-            self.otel.push(families, self.boot_time)
+            self.otel.push(families, self.joined.boot_time)
         views = self.views()
         self.rooms = self.make_rooms(views)
         keys, origins = _keys(settings.auth.api_keys), settings.admin.cors_origins
         self.admin = admin.application(self.rooms, keys, origins)
         self.completions = admin.application([completions.room(views)], keys, origins)
+
+    def latest(self) -> Snapshot:
+        """What was sampled last."""
+        return self.sampler.latest
+
+    def open_connections(self) -> dict[str, int]:
+        """Client connections to the proxy, and live streams of the admin listener."""
+        streams = sum(room.readers() for room in self.rooms)
+        return {"proxy": self.connections.on(self.proxy_port), "admin": streams}
 
     def make_otel(self, settings: OtelSettings) -> OpenTelemetry | None:
         """What is pushed; None where nothing is to."""
@@ -210,6 +234,7 @@ class _Sidecar:
                 intake=self.intake(),
                 max_readers=live.max_readers,
             ),
+            self.models.room(views),
             vandamme.room(
                 views,
                 enabled=live.active_requests_stream,
@@ -230,55 +255,23 @@ class _Sidecar:
         """What the rooms may know."""
         return Views(
             version=__version__,
+            instance=self.instance,
             upstreams=tuple(view_upstream(each) for each in self.upstreams),
             tiers=self.settings.routing.tiers,
             recording=self.settings.metrics.enabled,
             servers_sampled=self.settings.sampling.llama_server,
             started=time.monotonic(),
-            snapshot=lambda: self.sampler.latest,
+            snapshot=self.latest,
             active=self.active,
             windows=self.live.windows,
             history=self.live.history,
             totals=self.live.totals,
             decisions=self.live.decisions,
-            availability=self.availability,
-            only_model=self.only_model,
+            availability=self.joined.availability,
+            only_model=partial(only_model, self.latest),
             connections=lambda: sum(self.open_connections().values()),
             past=self.store.reader if self.store is not None else None,
         )
-
-    def collectors(self) -> Iterator[BlockingCollector | AsyncCollector]:
-        """Everything that is sampled on a timer."""
-        sampling = self.settings.sampling
-        if sampling.host:
-            yield HostCollector()
-        if sampling.gpu:
-            yield NvidiaCollector()
-            yield AmdCollector()
-        if sampling.index_paths:
-            yield IndexCollector(sampling.index_paths)
-        if sampling.redis_url is not None:
-            yield RedisCollector(sampling.redis_url.get_secret_value())
-        if sampling.llama_server:
-            for each in self.upstreams:
-                if self.checks_health:
-                    yield HealthCollector(
-                        each.name,
-                        str(each.url),
-                        self.polls,
-                        interval_seconds=self.settings.routing.health_interval_seconds,
-                        is_working=partial(self.active.is_working, each.name),
-                        api_key=each.api_key,
-                    )
-                yield LlamaServerCollector(
-                    each.name,
-                    partial(tell_tier, each.tier),
-                    str(each.url),
-                    self.polls,
-                    api_key=each.api_key,
-                    last_activity=partial(self.last_request_at, each.name),
-                    last_model_activity=partial(self.last_model_request_at, each.name),
-                )
 
     def sinks(self) -> dict[str, Sink]:
         """Everything that wants the finished records."""
@@ -294,10 +287,10 @@ class _Sidecar:
     def sources(self) -> Sources:
         """What the metrics show beside the finished requests."""
         return Sources(
-            snapshot=lambda: self.sampler.latest,
-            in_flight=self.in_flight,
+            snapshot=self.latest,
+            in_flight=self.joined.in_flight,
             open_connections=self.open_connections,
-            configured_models=self.configured_models,
+            configured_models=self.joined.configured_models,
             out_of_rotation=self.fleet.out_of_rotation,
             recorded_availability=self.live.recorded_availability.tiers,
             sink_errors=self.fanout.errors,
@@ -317,6 +310,7 @@ class _Sidecar:
         """Start what runs in the background, serve, and stop it all again."""
         if self.store is not None or self.otel is not None:
             sys.setswitchinterval(SWITCH_SECONDS)
+        detach = logs.attach(self.models.logbook)
         self.supervisor.start("sampler", self.sampler.run)
         self.supervisor.start("event_loop_lag", self.lag.run)
         for room in self.rooms:
@@ -326,6 +320,8 @@ class _Sidecar:
             for name, work in self.store.work.items():
                 self.supervisor.start(name, work)
             self.supervisor.start("store_samples", partial(self.keep_samples, self.store.writer))
+        for name, work in self.models.work.items():
+            self.supervisor.start(name, work)
         if self.otel is not None:
             self.otel.announce()
             for name, work in self.otel.work.items():
@@ -347,10 +343,12 @@ class _Sidecar:
             )
         finally:
             await self.supervisor.stop()
+            await self.models.close()
             await self.end_writing()
             await self.sampler.close()
             await self.polls.aclose()
             await self.transport.aclose()
+            detach()
         log.info("stopped")
 
     def end_streams(self) -> None:
@@ -389,48 +387,6 @@ class _Sidecar:
             if check is not None:
                 self.fleet.checked(part.upstream, check)
 
-    # Views that join several parts
-
-    def only_model(self, upstream: str | None) -> str | None:
-        """The model of an upstream that has one and no more: what a request means that names none."""
-        server = self.sampler.latest.servers.get(upstream or "")
-        return server.models[0].id if server is not None and len(server.models) == 1 else None
-
-    def in_flight(self) -> list[tuple[str, str | None, int]]:
-        """Requests being served by tier and upstream."""
-        return [(*key, count) for key, count in Counter((each.tier, each.upstream) for each in self.active).items()]
-
-    def configured_models(self) -> dict[str, int]:
-        """Models by tier: those that an upstream lists, and one for an upstream that has not been heard of yet."""
-        return Counter(backend.tier for backend in self.fleet.layout.backends)
-
-    def availability(self) -> dict[str, Availability]:
-        """Models by tier, and how many of them can answer."""
-        return count_models(
-            tuple(self.sampler.latest.servers.values()),
-            self.configured_models(),
-            self.fleet.out_of_rotation(),
-            self.live.recorded_availability.tiers(),
-        )
-
-    def boot_time(self) -> float | None:
-        """When the host was started, in UTC seconds since the epoch; None while it is not known."""
-        host = self.sampler.latest.host
-        return None if host is None else host.boot_time
-
-    def open_connections(self) -> dict[str, int]:
-        """Client connections to the proxy, and live streams of the admin listener."""
-        streams = sum(room.readers() for room in self.rooms)
-        return {"proxy": self.connections.on(self.proxy_port), "admin": streams}
-
-    def last_request_at(self, upstream: str) -> float | None:
-        """Monotonic time at which an upstream last worked for a client."""
-        return self.active.last_active(upstream, time.monotonic())
-
-    def last_model_request_at(self, upstream: str, model: str) -> float | None:
-        """The same for one model of an upstream that has several."""
-        return self.fleet.last_used(upstream, model, time.monotonic())
-
 
 def _keys(keys: Sequence[SecretStr]) -> KeyRing:
     return KeyRing(key.get_secret_value() for key in keys)
@@ -448,6 +404,12 @@ def _announce(settings: Settings, sockets: Mapping[str, Sequence[socket.socket]]
                     name,
                     extra={"url": listeners.url(each)},
                 )
+    home = settings.upstreams[0]
+    if settings.models.llama_server is not None and not home.is_local and home.api_key is None:
+        log.warning(
+            "the managed llama-server is open to other machines without a key; set upstreams.api_key",
+            extra={"url": home.url},
+        )
     if settings.store.place is None:
         log.info("no history is kept: store.url is none, or unset and there is no home directory")
     if not settings.metrics.enabled:

@@ -52,6 +52,12 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="H:P",
         help="for the history contract alone, where /metrics is JSON (default: off)",
     )
+    parser.add_argument(
+        "--manage-llama-server",
+        metavar="PATH",
+        help="start and watch over this llama-server, in router mode, at the address of the first upstream",
+    )
+    parser.add_argument("--models-dir", metavar="DIR", action="append", help="a folder with models; can be repeated")
     parser.add_argument("--log-level", metavar="L", help="debug, info, warning, error (default: info)")
     parser.add_argument("--log-format", metavar="F", help="text, json (default: text on a terminal, JSON otherwise)")
 
@@ -66,6 +72,7 @@ def load(arguments: argparse.Namespace) -> Settings:
         "admin": {"listen": options.get("admin_listen")},
         "store": {"url": options.get("store")},
         "completions": {"listen": options.get("completions_listen")},
+        "models": {"llama_server": options.get("manage_llama_server"), "dir": options.get("models_dir")},
         "log": {"level": options.get("log_level"), "format": options.get("log_format")},
     }
     return config.load(file=arguments.config, overrides=_without_unset(given))

@@ -8,7 +8,8 @@ connections over to it.
   read, frames ahead of the handshake's end, text that is no UTF-8, a client that takes nothing any more.
 - A client that says more than its `Allowance` is told so (1008), wherever in a segment that is: each frame costs time
   that the proxy's streams wait for, and each ping a pong. One that reads nothing cannot answer our pings either, so
-  that no more than some periods' pongs wait for it.
+  that no more than some periods' pongs wait for it. `scope["allow"]` takes how many frames and bytes are allowed in
+  `ALLOWANCE_SECONDS` where clients are expected to say something.
 - A message of many parts is one piece of memory, not one for each part, of which there may be any number of empty ones.
 """
 
@@ -50,6 +51,11 @@ class Allowance:
         self._since = -math.inf
         self._frames = 0
         self._bytes = 0
+        self._allowed = (ALLOWED_FRAMES, ALLOWED_BYTES)
+
+    def allow(self, frames: int, size_bytes: int) -> None:
+        """Let the client say so much in `ALLOWANCE_SECONDS`, from now on."""
+        self._allowed = (frames, size_bytes)
 
     def take(self, frames: int, size_bytes: int, now: float) -> bool:
         """Count what the client has said by `now` (monotonic seconds). False: it was too much."""
@@ -57,7 +63,8 @@ class Allowance:
             self._since, self._frames, self._bytes = now, 0, 0
         self._frames += frames
         self._bytes += size_bytes
-        return self._frames <= ALLOWED_FRAMES and self._bytes <= ALLOWED_BYTES
+        frames_allowed, bytes_allowed = self._allowed
+        return self._frames <= frames_allowed and self._bytes <= bytes_allowed
 
 
 class SharedFrameProtocol(WebSocketsSansIOProtocol):
@@ -131,6 +138,7 @@ class SharedFrameProtocol(WebSocketsSansIOProtocol):
             self.scope["write"] = self.write  # type: ignore[typeddict-unknown-key]
             self.scope["on_drain"] = self._set_on_drain  # type: ignore[typeddict-unknown-key]
             self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+            self.scope["allow"] = self._allowance.allow  # type: ignore[typeddict-unknown-key]
 
     def handle_cont(self, event: Frame) -> None:
         """A further part of a message."""

@@ -478,6 +478,9 @@ def test_an_allowance() -> None:
     assert frames.take(ALLOWED_FRAMES, 6, now=100.0 + ALLOWANCE_SECONDS)
     assert size.take(1, ALLOWED_BYTES, now=0.0)
     assert not size.take(0, 1, now=1.0)
+    size.allow(frames=3, size_bytes=ALLOWED_BYTES + 2)
+    assert size.take(1, 1, now=1.0)
+    assert not size.take(2, 0, now=1.0)
 
 
 @on_both_loops

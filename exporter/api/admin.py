@@ -41,6 +41,22 @@ class KeyCheck:
         await refusal(scope, receive, send)
 
 
+class Gates:
+    """Has requests pass the gate of the room that they are for."""
+
+    def __init__(self, app: ASGIApp, forms: Forms) -> None:
+        self._app = app
+        self._forms = forms
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        gate = self._forms.gate_at(scope["path"]) if scope["type"] == "http" else None
+        if gate is None:
+            await self._app(scope, receive, send)
+        else:
+            await gate(self._app, scope, receive, send)
+
+
 def _presented(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
     """Where there is an `x-api-key`, it is the one that counts."""
     if any(name == b"x-api-key" and value.strip() for name, value in headers):
@@ -75,6 +91,7 @@ def application(rooms: Sequence[Room], keys: KeyRing, cors_origins: Sequence[str
             Middleware(Framing),
             Middleware(Cors, origins=cors_origins, forms=forms, trusts_names=bool(keys)),
             Middleware(KeyCheck, keys=keys, forms=forms, open_paths=open_paths),
+            Middleware(Gates, forms=forms),
         ],
         exception_handlers={HTTPException: explain, Exception: fail},
     )

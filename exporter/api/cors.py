@@ -16,7 +16,14 @@ from exporter.asgi import ASGIApp, Receive, Scope, Send
 
 ANY = "*"
 READING = ("GET", "HEAD", "OPTIONS")
-EXPOSED = ("X-Request-ID",)
+EXPOSED = (
+    "X-Request-ID",
+    "X-API-Version",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "Retry-After",
+)
 MAX_AGE_SECONDS = 600
 
 
@@ -24,7 +31,8 @@ class Cors:
     """Adds what browsers ask for (Fetch standard, "CORS protocol"), and refuses what a foreign page must not do.
 
     Without credentials: keys are sent in header fields, which pages must be given. A page that is not named cannot have
-    the user's browser change anything here, not even by a plain form.
+    the user's browser change anything here, not even by a plain form; a WebSocket of such a page has
+    `scope["reads_only"]`, for rooms that take orders over theirs.
     """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str], forms: Forms, trusts_names: bool) -> None:
@@ -52,6 +60,8 @@ class Cors:
             return self._refuse(scope)
         if scope["type"] == "http" and scope["method"] not in READING:
             return self._refuse(scope)
+        if scope["type"] == "websocket":
+            scope["reads_only"] = True
         return self._for_any if self._any else self._app
 
     def _is_own(self, origin: str, host: str) -> bool:

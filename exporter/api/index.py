@@ -19,6 +19,8 @@ LINKS = (
     ("/api/metrics/tiers", "speed, latency and errors of each tier"),
     ("/api/metrics/routing", "routing decisions and available models"),
     ("/api/models/status", "status and history of each model"),
+    ("/api/models", "models that are registered or served, and what they are doing"),
+    ("/api/health", "the health of everything that has to work"),
     ("/metrics/active-requests", "requests in flight"),
     ("/metrics/running-totals", "totals by provider and model, in YAML"),
     ("/completion_requests?limit=100", "the last requests that finished"),

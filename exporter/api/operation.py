@@ -63,8 +63,11 @@ class Operation:
     details: str = ""
     """Markdown, for what does not fit in one line."""
     parameters: tuple[Parameter, ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """What the variable parts of the path are, by name: of `/models/{name:path}`, `name`."""
     body: Any = None
     """Type of the JSON body; None where there is none."""
+    body_required: bool = True
     open: bool = False
     """Answered without a key."""
     described: bool = True

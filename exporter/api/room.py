@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 
 from exporter.api.documents import json_answer
 from exporter.api.operation import Operation
+from exporter.asgi import ASGIApp, Receive, Scope, Send
 
 
 class Refuse(Protocol):
@@ -19,6 +20,14 @@ class Refuse(Protocol):
 
     def __call__(self, status: int, message: str) -> Response:
         """The answer."""
+        ...
+
+
+class Gate(Protocol):
+    """Stands before what is answered at a room's places."""
+
+    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have `app` answer a request, or refuse it."""
         ...
 
 
@@ -47,6 +56,9 @@ class Room:
     """Its form of errors: keys, unknown paths, methods, failures."""
     error_shape: Any = None
     """Type of an error's document; None: the common one."""
+    gate: Gate | None = None
+    """Stands before every HTTP request in the room's places, behind keys: also for paths and methods that there are
+    not."""
     sockets: tuple[BaseRoute, ...] = ()
     """WebSocket routes, which the description cannot hold."""
     work: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)

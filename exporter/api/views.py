@@ -31,6 +31,8 @@ class Views:
     """What the rooms read."""
 
     version: str
+    instance: str
+    """This sidecar, as the store's rows name it."""
     upstreams: tuple[UpstreamView, ...]
     """In configured order."""
     tiers: tuple[str, ...]

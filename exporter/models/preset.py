@@ -1,5 +1,5 @@
 """The preset file (INI) that tells llama-server's router of the registered models: what may stand in it, its text, and
-the file itself. `router` writes it, and reads what an earlier run has written.
+the file itself. `preset_keeper` writes it, and reads what an earlier run has written.
 
 llama-server's INI cannot quote: `;` and `#` begin a comment wherever they stand, and for one line that it does not
 understand it refuses the whole file. So what would have to be quoted is refused here.
@@ -27,6 +27,8 @@ LONGEST_PATH = 4096
 LARGEST_BYTES = 64 * 1024 * 1024
 RESERVED = frozenset({"*", "default", "status", "discover"})
 """The preset file has its own meaning for two of them, the addresses of the API for the others."""
+DEEDS = frozenset({"load", "unload", "start", "stop", "analyze"})
+"""At the end of an address of the API, what is to be done with the model before it."""
 TAG = re.compile("[A-Z0-9_]*")
 """Behind a colon. The router makes `LATEST` of `latest`, and `Q4_K_XL` of `UD-Q4_K_XL`; it would be another model."""
 COMMENT = re.compile("[;#]")
@@ -40,6 +42,8 @@ def check_name(name: str) -> str:
         reason = "means something else"
     if reason is None and re.search(r"[\[\]]", name):
         reason = "must have no brackets, [ or ]"
+    if reason is None and "/" in name and name.rpartition("/")[2] in DEEDS:
+        reason = f"must not end with a part that is one of {', '.join(sorted(DEEDS))}"
     if reason is None and {"", ".", ".."} & set(name.split("/")):
         reason = "must not begin or end with a slash, nor have a part that is empty, . or .."
     if reason is None and not TAG.fullmatch(name.rpartition(":")[2] if ":" in name else ""):

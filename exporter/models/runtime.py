@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -54,6 +55,7 @@ class Runtime:
         self.current = RuntimeSettings()
         self._shelf = shelf
         self._listeners: list[Callable[[RuntimeSettings, RuntimeSettings], None]] = []
+        self._turns = asyncio.Lock()
 
     @property
     def is_kept(self) -> bool:
@@ -76,15 +78,17 @@ class Runtime:
     async def change(self, fields: Mapping[str, Any]) -> None:
         """Replace some fields, all of them or none. Raises InvalidError with what is wrong with each, FailedError when
         they cannot be kept."""
-        try:
-            new = RuntimeSettings.model_validate({**self.current.model_dump(), **fields})
-        except ValidationError as error:
-            raise InvalidError("the settings are not valid", _reasons(error)) from None
-        await self._keep(new)
+        async with self._turns:
+            try:
+                new = RuntimeSettings.model_validate({**self.current.model_dump(), **fields})
+            except ValidationError as error:
+                raise InvalidError("the settings are not valid", _reasons(error)) from None
+            await self._keep(new)
 
     async def reset(self) -> None:
         """Back to how it was before anything was set. Raises FailedError."""
-        await self._keep(RuntimeSettings())
+        async with self._turns:
+            await self._keep(RuntimeSettings())
 
     async def _keep(self, new: RuntimeSettings) -> None:
         if new == self.current:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from starlette.websockets import WebSocket
 from exporter.api import admin
 from exporter.api.operation import Answer, Operation
 from exporter.api.room import Room
+from exporter.asgi import ASGIApp, Receive, Scope, Send
 from exporter.keys import KeyRing
 from tests.proxy.harness import ask as raw_ask
 from tests.serving import HANDSHAKE, serving
@@ -224,3 +226,28 @@ class TestForeignPages:
 
     async def test_who_is_no_page_is_not_asked(self) -> None:
         assert (await ask("POST", "/a", origins=[])).status_code == 200
+
+
+class Counting:
+    """A gate that lets the first request pass."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        self.paths.append(scope["path"])
+        await (app if len(self.paths) == 1 else refuse_plainly(429, "too many"))(scope, receive, send)
+
+
+async def test_a_gate_stands_before_all_that_is_in_the_places_of_its_room() -> None:
+    gate = Counting()
+    outer, inner = ROOMS
+    rooms = [replace(outer, gate=gate), replace(inner, gate=None)]
+    transport = httpx.ASGITransport(admin.application(rooms, KeyRing(["k"])), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
+        assert (await client.get("/a")).status_code == 401, "keys come first"
+        key = {"x-api-key": "k"}
+        statuses = [(await client.get(path, headers=key)).status_code for path in ("/a", "/a/nope", "/a/b/nope", "/no")]
+        assert (await client.put("/a", headers=key)).status_code == 429
+    assert statuses == [200, 429, 404, 404]
+    assert gate.paths == ["/a", "/a/nope", "/a"]

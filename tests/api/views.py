@@ -51,6 +51,7 @@ def make_views(live: Live | None = None, clock: Clock | None = None, **fields: A
     no_models: Mapping[str, Availability] = {}
     values: dict[str, Any] = {
         "version": "1.2.3",
+        "instance": "host:8001",
         "upstreams": UPSTREAMS,
         "tiers": ("Q2", "Q3", "Q4"),
         "recording": True,

@@ -1,17 +1,20 @@
 """A sidecar in use, for the examples of the documentation: three tiers of fake llama-servers that answer as a real one
 did, traffic of every kind that has finished, and one stream that is being served all the time.
 
-The tiers are Q2, Q3 and Q4, the models behind them `tiny-q2`, `tiny-q3` and `tiny-q4`.
+The tiers are Q2, Q3 and Q4, the models behind them `tiny-q2`, `tiny-q3` and `tiny-q4`. Its models folder has a file
+`tiny.gguf` and, below `more`, another one; nobody could load them, for none of the three is a router.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +28,7 @@ from tests.fakes.connection import Connection
 from tests.fakes.llama_server import FakeServer
 from tests.fakes.received import Request
 from tests.fakes.wire import chunk, head, sse_frames
+from tests.models.gguf_files import write_gguf
 
 TIERS = ("Q2", "Q3", "Q4")
 CHAT = "/v1/chat/completions"
@@ -71,15 +75,25 @@ def in_use() -> Iterator[Sidecar]:
     with ExitStack() as stack:
         urls = stack.enter_context(llama_servers())
         upstreams = [word for tier, url in zip(TIERS, urls, strict=True) for word in ("--upstream", f"{tier}={url}")]
-        store = f"sqlite:///{stack.enter_context(TemporaryDirectory())}/history.db"
-        sidecar = stack.enter_context(Sidecar(*upstreams, "--store", store, environment=SETTINGS))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        places = ("--store", f"sqlite:///{folder}/history.db", "--models-dir", str(models_folder(folder)))
+        settings = {**SETTINGS, "LLAMA_EXPORTER_MODELS__PRESET_FILE": str(folder / "models.ini")}
+        sidecar = stack.enter_context(Sidecar(*upstreams, *places, environment=settings))
         sidecar.wait_until(lambda: sidecar.metrics().sum("llm_upstream_up") == len(TIERS))
         client = stack.enter_context(httpx.Client(base_url=sidecar.proxy, trust_env=False, timeout=10))
         stack.enter_context(client.stream("POST", CHAT, json=question("tiny-q4", stream=True), headers={HOLD: "1"}))
         sent = send_traffic(client)
         sidecar.wait_until(lambda: is_counted(sidecar, sent))
         sidecar.wait_until(lambda: stored_requests(sidecar) == sent - NOT_STORED)
+        sidecar.wait_until(lambda: has_stored_samples(folder / "history.db"))
         yield sidecar
+
+
+def models_folder(folder: Path) -> Path:
+    """Model files for those who look for some; llama-server would not take them."""
+    write_gguf(folder / "models" / "tiny.gguf", general_file_type=15, general_version="1.0")
+    write_gguf(folder / "models" / "more" / "other.gguf", general_file_type=7, general_version="1.0")
+    return folder / "models"
 
 
 def is_counted(sidecar: Sidecar, sent: int) -> bool:
@@ -94,6 +108,13 @@ def stored_requests(sidecar: Sidecar) -> int | None:
     answer = httpx.get(f"{sidecar.admin}/metrics", headers={"accept": "application/json"}, timeout=10)
     total: int | None = answer.json().get("total_requests")
     return total
+
+
+def has_stored_samples(database: Path) -> bool:
+    """Whether the machine is in the history, too: that is not told by anything that is not counted."""
+    with closing(sqlite3.connect(database)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM samples").fetchone()
+    return bool(count)
 
 
 def question(model: str, text: str = "hi there", *, stream: bool = False) -> dict[str, Any]:

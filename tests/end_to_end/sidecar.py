@@ -56,10 +56,14 @@ class Sidecar:
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        self.wait_until(lambda: bool(self.proxy and self.admin))
-        if "--completions-listen" in self._arguments:
-            self.wait_until(lambda: bool(self.completions))
-        self.wait_until(self._healthy)
+        try:
+            self.wait_until(lambda: bool(self.proxy and self.admin))
+            if "--completions-listen" in self._arguments:
+                self.wait_until(lambda: bool(self.completions))
+            self.wait_until(self._healthy)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def _command(self) -> list[str]:

@@ -42,6 +42,8 @@ BAD_NAMES = [
     "default",
     "status",
     "discover",
+    "a/load",
+    "org/model/stop",
     ".",
     "..",
     "a/../b",

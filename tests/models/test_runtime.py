@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,6 +76,17 @@ async def test_what_cannot_be_kept_is_not_in_force() -> None:
     with pytest.raises(StoreError):
         await runtime.restore()
     assert runtime.current == RuntimeSettings()
+
+
+async def test_of_two_changes_at_once_none_is_lost() -> None:
+    class Slow(Board):
+        async def put(self, documents: Mapping[str, Document]) -> None:
+            await asyncio.sleep(0)
+            await super().put(documents)
+
+    runtime = Runtime(Slow())
+    await asyncio.gather(runtime.change({"metrics_interval_ms": 500}), runtime.change({"default_model": "tiny"}))
+    assert (runtime.current.metrics_interval_ms, runtime.current.default_model) == (500, "tiny")
 
 
 async def test_it_is_back_after_a_restart_and_reset_forgets_it() -> None:

@@ -30,6 +30,8 @@ KEYS = {
 }
 """Two ways to present the same key."""
 PAGE_LINK = re.compile(r"\[[^\]]*\]\((docs/[^)]*)\)")
+PATH_PART = re.compile(r"\{(\w+)(?::\w+)?\}")
+"""`{name}`, or `{name:path}` where slashes belong to it."""
 COMMON = {
     401: "A valid key is required",
     403: "The request comes from a web page of an origin that `admin.cors_origins` does not name",
@@ -62,7 +64,7 @@ def describe(rooms: Sequence[Room], version: str, *, keys: bool) -> Json:
     schemas = Schemas([use for room, operation in described for use in _uses(room, operation)])
     paths: dict[str, Json] = {}
     for room, operation in described:
-        methods = paths.setdefault(operation.path, {})
+        methods = paths.setdefault(PATH_PART.sub(r"{\1}", operation.path), {})
         methods[operation.method.lower()] = _operation(room, operation, schemas, keys=keys)
     components: Json = {"schemas": schemas.components}
     document: Json = {
@@ -111,16 +113,24 @@ def _operation(room: Room, operation: Operation, schemas: Schemas, *, keys: bool
     described: Json = {"tags": [room.name], "summary": operation.about, "operationId": operation.name}
     if operation.details:
         described["description"] = operation.details
-    if operation.parameters:
-        described["parameters"] = [_parameter(each, schemas) for each in operation.parameters]
+    parameters = [*_path_parameters(operation), *(_parameter(each, schemas) for each in operation.parameters)]
+    if parameters:
+        described["parameters"] = parameters
     if operation.body is not None:
         schema = schemas.of(operation.body, VALIDATION)
-        described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+        described["requestBody"] = {"required": operation.body_required, "content": {JSON: {"schema": schema}}}
     answers = {**_common(room, operation, keys=keys), **operation.answers}
     described["responses"] = {str(status): _response(answers[status], schemas) for status in sorted(answers)}
     if keys and operation.open:
         described["security"] = []
     return described
+
+
+def _path_parameters(operation: Operation) -> Iterator[Json]:
+    for name in PATH_PART.findall(operation.path):
+        schema = {"type": "string", "minLength": 1}
+        about = operation.parts[name]
+        yield {"name": name, "in": "path", "description": about, "required": True, "schema": schema}
 
 
 def _parameter(parameter: Parameter, schemas: Schemas) -> Json:

@@ -49,7 +49,7 @@ def test_every_operation_is_in_it_by_room(document: dict[str, Any]) -> None:
         for method, operation in methods.items()
     ]
     assert described == [
-        (operation.method.lower(), operation.path, room.name, operation.name)
+        (operation.method.lower(), operation.path.replace(":path", ""), room.name, operation.name)
         for room in rooms()
         for operation in room.operations
     ]
@@ -81,6 +81,17 @@ def test_parameters(document: dict[str, Any]) -> None:
             "schema": {"type": "string", "enum": ["idle", "busy"]},
         },
     ]
+
+
+def test_parts_of_the_path(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/own/{name}/part/{number}"]["put"]
+    part = {"in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    assert operation["parameters"][:2] == [
+        {"name": "name", "description": "Whose", **part},
+        {"name": "number", "description": "Which", **part},
+    ]
+    assert [each["in"] for each in operation["parameters"]] == ["path", "path", "query"]
+    assert operation["requestBody"]["required"] is False
 
 
 def test_body(document: dict[str, Any]) -> None:
