@@ -28,7 +28,7 @@ from exporter.live.active import ActiveRequests
 from exporter.live.logbook import Logbook
 from exporter.models.launch import Launch
 from exporter.models.managed import Managed, ManagedServer
-from exporter.models.model import ModelsError
+from exporter.models.model import Event, Kind, ModelsError
 from exporter.models.models import Models
 from exporter.models.places import Places
 from exporter.models.runtime import LogLevel, Runtime, RuntimeSettings
@@ -92,6 +92,8 @@ class ManagedModels:
         )
         url = settings.rate_limit.redis_url
         self.limit = RateLimit(settings.rate_limit.requests_per_minute, None if url is None else url.get_secret_value())
+        self.store = store
+        self.models.listen(write_event)
         self.ready = asyncio.Event()
         """The managed llama-server has become ready, and nobody has looked yet."""
 
@@ -169,7 +171,12 @@ class ManagedModels:
             max_loaded=self.settings.models.max_loaded,
             log_level=NAMES[self.settings.log.level],
             cors_enabled=bool(self.settings.admin.cors_origins),
+            store_connections=self.store_connections,
         )
+
+    def store_connections(self) -> int | None:
+        """Connections to the database that are open now; None without one."""
+        return None if self.store is None else self.store.connections
 
     def server(self) -> ManagedServer | None:
         """The llama-server that we run, as it is now."""
@@ -210,6 +217,18 @@ class ManagedModels:
         if self.managed is not None:
             await self.managed.stop()
         await self.limit.close()
+
+
+def write_event(event: Event) -> None:
+    """Log what has become of a model."""
+    model = event.model
+    match event.kind:
+        case Kind.LOADED:
+            log.info("model is loaded", extra={"model": event.name, "seconds": model and model.load_seconds})
+        case Kind.FAILED:
+            log.warning("model failed", extra={"model": event.name, "reason": model and model.error})
+        case Kind.UNLOADED:
+            log.info("model is unloaded", extra={"model": event.name})
 
 
 def place_preset(settings: Settings) -> Path:

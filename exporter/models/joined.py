@@ -106,6 +106,12 @@ class Joined:
             names | {state.name: state.name for state in self._states} | {name: name for name in self._registry.models}
         )
 
+    @property
+    def someone_answers(self) -> bool:
+        """Whether any llama-server is up, as far as anybody has looked."""
+        servers = self._servers()
+        return not servers or any(each.up for each in servers.values())
+
     def others(self) -> dict[str, Status]:
         """Every model of other upstreams, by the name that it has in the list."""
         claimed, free = self._sampled()

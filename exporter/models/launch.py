@@ -84,11 +84,11 @@ class Launch:
         self.check_port()
         self.preset_file.touch()
 
-    def command(self) -> list[str]:
+    def command(self, models_max: int) -> list[str]:
         """What to run. Raises StartupError when the binary has vanished."""
         host, port = self._address()
         where = ["--host", host, "--port", str(port)]
-        models = ["--models-preset", str(self.preset_file), "--models-max", str(self.models_max())]
+        models = ["--models-preset", str(self.preset_file), "--models-max", str(models_max)]
         return [self.program(), *where, *models, *self.arguments]
 
     def environment(self) -> dict[str, str]:

@@ -32,6 +32,8 @@ NO_ROUTER = (
     "one (--manage-llama-server PATH)"
 )
 
+NOBODY = "no llama-server answers now, so it is not known whether one loads models on demand"
+
 
 class Loading:
     """What can be asked of the home router."""
@@ -83,6 +85,8 @@ class Loading:
         """The home router, and its states as of this moment."""
         watch = self._parts.watch
         if watch.turn() is None:
+            if not self._parts.joined.someone_answers:
+                raise UnavailableError(NOBODY)
             raise ConflictError(NO_ROUTER)
         return await watch.look()
 
@@ -119,7 +123,7 @@ class Loading:
             return
         names = (state.name, *state.aliases)
         if count := max(self._parts.use.in_flight(self._parts.watch.home.name, each) for each in names):
-            raise ConflictError(f"{model.name} is in use by {count} requests")
+            raise ConflictError(f"{model.name} is in use: it answers {count} request{'s' if count > 1 else ''} now")
 
     async def _keep(self, old: Registered | None, new: Registered | None) -> None:
         if new is not None and new is not old:

@@ -56,6 +56,8 @@ class ManagedServer:
     started_at: float | None
     """UTC seconds since the epoch at which the running process was started; None while there is none."""
     pid: int | None
+    models_max: int | None = None
+    """Models that it keeps loaded at once, as it was told at its start; 0: any number. None while there is none."""
 
 
 class Managed:
@@ -83,6 +85,7 @@ class Managed:
         self._last_error: str | None = None
         self._started_at: float | None = None
         self._pid: int | None = None
+        self._models_max = 0
         self._ready_since: float | None = None
 
     def check(self) -> None:
@@ -91,7 +94,8 @@ class Managed:
 
     def server(self) -> ManagedServer:
         """As it is now."""
-        return ManagedServer(self._status, self._restarts, self._last_error, self._started_at, self._pid)
+        models_max = None if self._pid is None else self._models_max
+        return ManagedServer(self._status, self._restarts, self._last_error, self._started_at, self._pid, models_max)
 
     def last_words(self, model: str) -> str | None:
         """Why the last load of a model failed, or its process has ended, in llama-server's words; None where it has
@@ -141,7 +145,8 @@ class Managed:
         self._words.begin()
         try:
             await outcome(self._worker.submit(self._launch.prepare))
-            command, environment = self._launch.command(), self._launch.environment()
+            self._models_max = self._launch.models_max()
+            command, environment = self._launch.command(self._models_max), self._launch.environment()
             process = await ServerProcess.start(command, environment, self._words.hear)
         except (StartupError, OSError) as error:
             self._last_error = str(error)

@@ -34,7 +34,7 @@ class Places:
         except (OSError, RecursionError):  # of links that lead to links that lead to links
             raise OutsideError(f"{path} cannot be followed") from None
         if not self.hold(real):
-            raise OutsideError(f"{path} is not within the models folders ([models] dir)")
+            raise OutsideError(f"{path} is not within the models folders (models.dir)")
         return kept if self.hold(kept) else real
 
     def hold(self, real: Path) -> bool:
@@ -44,7 +44,7 @@ class Places:
     def within(self, real: Path) -> Path:
         """The path as seen from the innermost folder that holds it. Raises OutsideError."""
         if not self.hold(real):
-            raise OutsideError(f"{real} is not within the models folders ([models] dir)")
+            raise OutsideError(f"{real} is not within the models folders (models.dir)")
         return min(
             (real.relative_to(root) for root in self.roots if real.is_relative_to(root)), key=lambda p: len(p.parts)
         )
@@ -52,7 +52,7 @@ class Places:
     @property
     def _first(self) -> Path:
         if not self.roots:
-            raise OutsideError("no models folder is configured; set [models] dir")
+            raise OutsideError("no models folder is configured; set models.dir")
         return self.roots[0]
 
 

@@ -27,6 +27,9 @@ FOLLOWS = re.compile(
 )
 """Errors that only say that there was one before."""
 
+POLLED = re.compile(r"srv +proxy_reques\S*: proxying request to model ")
+"""For every request, our own looks at the models among them: nobody could find anything else any more."""
+
 
 class Sink(Protocol):
     """Where lines go: `live.logbook.Logbook.add` is one."""
@@ -70,7 +73,7 @@ class ServerWords:
     def hear(self, text: str) -> None:
         """A line has come."""
         line = parse(text)
-        if line.message.strip():
+        if line.message.strip() and not POLLED.match(line.message):
             name = self._name(line)
             self._sink(line.level, SOURCE, line.message, None if name is None else {"model": name})
             if line.level == "error":

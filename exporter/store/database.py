@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 
 from exporter.errors import StartupError, StoreError
 from exporter.settings.store import sqlite_path
@@ -57,6 +58,12 @@ class Database:
     def is_sqlite(self) -> bool:
         """Whether it is a file of ours, not a server."""
         return self.file is not None
+
+    @property
+    def connections(self) -> int:
+        """Those that are open."""
+        pools = [engine.pool for engine in (self.writing, self.reading)]
+        return sum(pool.checkedin() + pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -59,7 +59,7 @@ class Documents:
         self._wall = wall
 
     async def all(self) -> dict[str, Document]:
-        """Everything, by name, in the order in which it was first put there; what came together, by name."""
+        """Everything, by name, in the order in which it was first put there."""
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
                 return await self._reader.ask(self._read)
@@ -123,8 +123,10 @@ class Documents:
         made = sqlite.insert(self._table) if self._database.is_sqlite else postgresql.insert(self._table)
         new = {"document": made.excluded.document, "updated_us": made.excluded.updated_us}
         statement = made.on_conflict_do_update(index_elements=self._table.primary_key, set_=new)
+        created = {name: now_us + place for place, name in enumerate(written)}
         for name in sorted(written):  # in one order, so that two who write the same do not wait for each other
-            row = {"name": name, "document": json.loads(written[name]), "created_us": now_us, "updated_us": now_us}
+            document, created_us = json.loads(written[name]), created[name]
+            row = {"name": name, "document": document, "created_us": created_us, "updated_us": now_us}
             connection.execute(statement, {"instance": self._instance, **row})
 
 

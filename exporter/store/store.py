@@ -29,7 +29,7 @@ class Store:
         on_open: Callable[[Sequence[StoredTotals]], None],
     ) -> None:
         """`instance` names this sidecar on every row. Raises StartupError when the database's driver is missing."""
-        database = Database(url)
+        self._database = database = Database(url)
         self.writer = Writer(
             database,
             instance,
@@ -52,6 +52,11 @@ class Store:
             is_open=lambda: self.writer.is_open,
         )
         self.models, self.settings = documents(MODELS), documents(SETTINGS)
+
+    @property
+    def connections(self) -> int:
+        """To the database, that are open now."""
+        return self._database.connections
 
     @property
     def work(self) -> Mapping[str, Callable[[], Awaitable[None]]]:

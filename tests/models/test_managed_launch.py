@@ -53,16 +53,16 @@ def test_what_can_be_started_is_not_refused(binary: Path) -> None:
 
 
 def test_the_command_says_nothing_of_models(binary: Path) -> None:
-    launch = make(binary, arguments=("--log-colors", "off"), api_key="geheim", models_max=lambda: 7)
+    launch = make(binary, arguments=("--log-colors", "off"), api_key="geheim")
     host, port = launch.url.removeprefix("http://").split(":")
-    assert launch.command() == [
+    assert launch.command(7) == [
         str(binary), "--host", host, "--port", port, "--models-preset", str(launch.preset_file), "--models-max", "7",
         "--log-colors", "off",
     ]  # fmt: skip
 
 
 def test_an_address_of_ipv6_and_no_port(binary: Path) -> None:
-    assert make(binary, url="http://[::1]").command()[1:5] == ["--host", "::1", "--port", "80"]
+    assert make(binary, url="http://[::1]").command(4)[1:5] == ["--host", "::1", "--port", "80"]
 
 
 def test_the_environment_is_passed_on_without_our_settings(binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,14 +78,14 @@ def test_the_environment_is_passed_on_without_our_settings(binary: Path, monkeyp
 def test_a_name_without_a_folder_is_looked_for_on_the_path(binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launch = make_launch("llama-server", binary.parent)
     monkeypatch.setenv("PATH", f"/nowhere:{binary.parent}")
-    assert launch.command()[0] == str(binary)
+    assert launch.command(4)[0] == str(binary)
     monkeypatch.setenv("PATH", "/nowhere")
     assert refused(launch) == "models.llama_server: llama-server: it is not on the path (PATH)"
 
 
 def test_a_tilde_is_the_home(binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(binary.parent))
-    assert make_launch("~/llama-server", binary.parent).command()[0] == str(binary)
+    assert make_launch("~/llama-server", binary.parent).command(4)[0] == str(binary)
 
 
 def test_a_binary_that_is_none(binary: Path) -> None:

@@ -50,7 +50,7 @@ async def test_it_is_started_and_its_lines_have_levels_and_models(launch: Launch
         await running.until_ready()
         server = running.managed.server()
         assert (server.status, server.restarts, server.last_error) == (ServerStatus.READY, 0, None)
-        assert psutil.Process(running.pid).cmdline() == launch.command()
+        assert psutil.Process(running.pid).cmdline() == launch.command(launch.models_max())
 
         await running.load("a")
         await until(lambda: running.book.has("info", "srv  llama_server: model loaded", "a"))

@@ -70,7 +70,7 @@ def test_paths_outside_are_refused_in_the_same_words(models: Path, asked: str) -
     asked = asked.format(root=models)
     with pytest.raises(OutsideError) as raised:
         Places([str(models)]).resolve(asked)
-    assert str(raised.value) == f"{asked} is not within the models folders ([models] dir)"
+    assert str(raised.value) == f"{asked} is not within the models folders (models.dir)"
     assert raised.value.status == 403
 
 
@@ -91,7 +91,7 @@ def test_nonsense_is_invalid(models: Path, asked: str, reason: str) -> None:
 
 
 def test_without_folders_it_is_said_how_to_have_one() -> None:
-    with pytest.raises(OutsideError, match=r"^no models folder is configured; set \[models\] dir$"):
+    with pytest.raises(OutsideError, match=r"^no models folder is configured; set models.dir$"):
         Places([]).resolve("/etc/passwd")
 
 

@@ -126,7 +126,7 @@ async def test_a_model_is_loaded_anew_only_with_other_options_and_not_under_requ
 
         house.in_flight["a"] = 2
         for refused in (models.load("a", {"n_ctx": 1024}), models.unload("a")):
-            with pytest.raises(ConflictError, match="in use by 2 requests"):
+            with pytest.raises(ConflictError, match="it answers 2 requests now"):
                 await refused
         assert (child(router, "a").pid, models.get("a").outdated) == (before, False)
 

@@ -1,5 +1,5 @@
 """The room of nextjs-llama-async-proxy's API: models that are registered, loaded and unloaded, configuration,
-parameters, the machine now and in the past, health and status. `live` is its Socket.IO. The page: docs/api-models.md.
+parameters, the machine now and in the past, health and status. `live` is its Socket.IO. The page: docs/api-nextjs.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLACES = tuple(place for tree in TREES for place in (f"/api/{tree}", f"/api/{tre
 ABOUT = (
     "Models that are found, registered, loaded and unloaded through the sidecar, with their parameters; configuration, "
     "the machine now and in the past, health. Compatible with nextjs-llama-async-proxy: "
-    "[docs/api-models.md](docs/api-models.md). One address may make so many requests a minute "
+    "[docs/api-nextjs.md](docs/api-nextjs.md). One address may make so many requests a minute "
     "(`rate_limit.requests_per_minute`)."
 )
 

@@ -114,7 +114,8 @@ class DiscoverRequest(Asked):
     )
 
     paths: Paths | None = None
-    """Folders within the configured ones (`models.dir`); none: the models folder of the configuration."""
+    """Folders within the configured ones (`models.dir`); none: `model_paths.modelsDir` where that was set, else all
+    of them."""
     recursive: bool = True
     include_patterns: Patterns | None = None
     """Of file names; `*.gguf` where nothing is said. Only GGUF files are models, whatever they are called."""

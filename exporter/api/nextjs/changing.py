@@ -36,7 +36,7 @@ FIELDS = {
 FOLDER_SECONDS = 5.0
 """Longest look at a folder; that of a dead file server never ends."""
 RELOAD = "model {name}: it runs with other parameters; load it again"
-RESTART = "llama-server: it keeps as many models loaded as before; restart it"
+RESTART = "llama-server: it keeps as many models loaded as before, until the sidecar is restarted"
 
 
 @dataclass(slots=True)
@@ -102,7 +102,8 @@ class Changing:
             models = self._desk.models.all()
             found = [RELOAD.format(name=each.name) for each in models if each.outdated]
         server = self._desk.server()
-        if before.max_loaded != after.max_loaded and server is not None and server.pid is not None:
+        wanted = self._desk.facts.max_loaded if after.max_loaded is None else after.max_loaded
+        if before.max_loaded != after.max_loaded and server is not None and server.models_max not in (None, wanted):
             found.append(RESTART)
         return found
 

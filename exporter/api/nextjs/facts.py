@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from exporter.models.runtime import LogLevel
@@ -43,7 +44,7 @@ class Facts(NamedTuple):
     log_level: LogLevel = "info"
     cors_enabled: bool = True
     """Whether pages of other origins may read."""
-    store_connections: int | None = None
-    """Connections to the database that the sidecar keeps."""
+    store_connections: Callable[[], int | None] = lambda: None
+    """Connections to the database that are open now."""
     name: str = "llama-exporter"
     environment: str = "production"

@@ -38,7 +38,7 @@ class LlamaServerHealth(TypedDict):
     port: Port
     models_loaded: Count
     last_health_check: Time | None
-    """When it was last seen to answer."""
+    """When it was last looked at; it need not have answered."""
     error: NotRequired[str]
     """Why it is not healthy."""
     managed: NotRequired[ServerStatus]

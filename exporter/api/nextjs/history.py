@@ -117,12 +117,18 @@ def summary(points: Sequence[MachinePoint]) -> HistorySummary:
 
 def charts(span: Span, points: Sequence[MachinePoint], now: Summary | None) -> Charts:
     """The newest steps, and the present: a front end that gets none makes some up."""
-    newest, minutes = points[-(CHARTED - 1) :], span.step_seconds / 60
+    newest = points[-(CHARTED - 1) :]
+
+    def per_minute(point: MachinePoint) -> float:
+        """The last step has only begun; of what is younger than a minute, nobody knows what a minute would have."""
+        seconds = min(span.step_seconds, max(span.end - at(point), 60.0))
+        return round(point.requests / seconds * 60, DIGITS)
+
     present = _present(now)
     return {
         "cpu": _chart(((at(p), known_percent(p.cpu_utilization)) for p in newest), span.end, present["cpu"]),
         "memory": _chart(((at(p), known_percent(p.memory_utilization)) for p in newest), span.end, present["memory"]),
-        "requests": _chart(((at(p), round(p.requests / minutes, DIGITS)) for p in newest), span.end, None),
+        "requests": _chart(((at(p), per_minute(p)) for p in newest), span.end, None),
         "gpuUtil": _chart(((at(p), known_percent(p.gpu_utilization)) for p in newest), span.end, present["gpu"]),
         "power": _chart(((at(p), _rounded(p.gpu_power_watts)) for p in newest), span.end, present["power"]),
     }

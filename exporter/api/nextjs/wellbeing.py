@@ -152,7 +152,7 @@ def database(facts: Facts, store: StoreCheck | None) -> DatabaseHealth:
         return {"status": "disabled", "connections": 0, "response_time": None}
     return {
         "status": "healthy" if store.answers else "unhealthy",
-        "connections": facts.store_connections,
+        "connections": facts.store_connections(),
         "response_time": None if store.seconds is None else round(store.seconds * 1000, 2),
     }
 

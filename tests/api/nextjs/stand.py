@@ -93,7 +93,7 @@ class Stand:
     def facts(self) -> Facts:
         """As configured: two llama-servers, and the folder of the models."""
         places = (Place("Q2", "10.0.0.2", 8082), Place("Q3", "10.0.0.3", 8083))
-        return Facts("127.0.0.1", 9464, places, "/opt/llama-server", (str(self.root),), store_connections=5)
+        return Facts("127.0.0.1", 9464, places, "/opt/llama-server", (str(self.root),), store_connections=lambda: 5)
 
     async def ask(
         self,

@@ -222,11 +222,13 @@ async def test_what_runs_on_is_named(stand: Stand) -> None:
 
 
 async def test_what_a_managed_server_was_started_with(stand: Stand) -> None:
-    stand.server = ManagedServer(ServerStatus.READY, 0, None, 1.0, 42)
+    stand.server = ManagedServer(ServerStatus.READY, 0, None, 1.0, 42, 4)
     answer = await stand.post(PATH, {"appConfig": {"maxConcurrentModels": 7}})
     assert answer["changes"] == {"appConfig.maxConcurrentModels": 7}
     assert answer["requiresRestart"] is True
-    assert answer["restart"] == ["llama-server: it keeps as many models loaded as before; restart it"]
+    assert answer["restart"] == ["llama-server: it keeps as many models loaded as before, until the sidecar is restarted"]
+    answer = await stand.post(PATH, {"appConfig": {"maxConcurrentModels": 4}})
+    assert answer["requiresRestart"] is False, "it was started with that"
     stand.server = ManagedServer(ServerStatus.CRASHED, 0, None, None, None)
     answer = await stand.post(PATH, {"appConfig": {"maxConcurrentModels": 8}})
     assert answer["requiresRestart"] is False, "it is started with that anyway"

@@ -101,7 +101,7 @@ def test_charts_have_the_steps_and_the_present() -> None:
     drawn = draw(history(SPAN, [FIRST, SECOND], summarize(SNAPSHOT)))
     assert drawn["cpu"] == [("09:55", 42.3), ("10:00", 45.2), ("10:00", 12.5)]
     assert drawn["memory"][-1] == ("10:00", 25.0)
-    assert drawn["requests"] == [("09:55", 2.4), ("10:00", 3.0)], "per minute"
+    assert drawn["requests"] == [("09:55", 2.4), ("10:00", 15.0)], "per minute, of the second step's first one"
     assert drawn["gpuUtil"][:2] == [("09:55", 78.4), ("10:00", 85.5)]
     assert drawn["power"][:2] == [("09:55", 220.5), ("10:00", 260.0)]
 

@@ -21,7 +21,9 @@ from tests.api.synapse.desk import model, seen, server
 from tests.api.views import NOW, Clock, make_live, make_views
 from tests.telemetry.examples import HOST, record
 
-FACTS = Facts("0.0.0.0", 9464, (Place("Q2", "10.0.0.2", 8082), Place("Q3", "10.0.0.3", 8083)), store_connections=5)
+FACTS = Facts(
+    "0.0.0.0", 9464, (Place("Q2", "10.0.0.2", 8082), Place("Q3", "10.0.0.3", 8083)), store_connections=lambda: 5
+)
 CHECKS = {
     "llama_server:Q2": CollectorStatus("llama_server:Q2", True, 0.1, NOW - 15),
     "health:Q2": CollectorStatus("health:Q2", True, 0.1, NOW - 2.5),
