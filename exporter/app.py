@@ -76,7 +76,8 @@ def run(settings: Settings, otel: OtelSettings) -> None:
     admin_sockets = [listeners.bind(address, "admin.listen") for address in settings.admin.listen]
     address = settings.completions.listen
     completions_sockets = [] if address is None else [listeners.bind(address, "completions.listen")]
-    sidecar = _Sidecar(settings, otel, proxy_port=proxy_socket.getsockname()[1])
+    ports = [each.getsockname()[1] for each in (proxy_socket, *admin_sockets)]
+    sidecar = _Sidecar(settings, otel, proxy_port=ports[0], admin_port=ports[1])
     sidecar.models.check()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(sidecar.serve(proxy_socket, admin_sockets, completions_sockets))
@@ -98,7 +99,10 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 class _Sidecar:
     """All parts, wired."""
 
-    def __init__(self, settings: Settings, otel: OtelSettings = NOTHING_PUSHED, *, proxy_port: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, otel: OtelSettings = NOTHING_PUSHED, *, proxy_port: int = 0, admin_port: int = 0
+    ) -> None:
+        """The ports are those that are bound; 0: the sidecar is not to be started."""
         self.settings = settings
         self.upstreams = [make_upstream(each) for each in settings.upstreams]
         self.supervisor = Supervisor()
@@ -143,11 +147,14 @@ class _Sidecar:
             settings,
             self.upstreams,
             self.polls,
+            admin_port=admin_port,
             store=self.store,
             latest=self.latest,
-            fleet=self.fleet,
+            history=self.live.history,
             active=self.active,
+            hasten=self.sampler.hasten,
             preset_file=place_preset(settings),
+            restarts=self.supervisor.restarts,
         )
         self.fanout = Fanout(self.sinks())
         self.lag = EventLoopLag(buckets.event_loop_lag)
@@ -333,8 +340,10 @@ class _Sidecar:
         apps: list[tuple[socket.socket, ASGIApp]] = [(proxy_socket, self.forwarder)]
         apps += [(each, self.admin) for each in admin_sockets]
         apps += [(each, self.completions) for each in completions_sockets]
+        hurry = asyncio.Event()
+        self.models.start()
         try:
-            await listeners.serve(
+            hurry = await listeners.serve(
                 apps,
                 grace_seconds=self.settings.proxy.shutdown_grace_seconds,
                 websocket_sockets=admin_sockets,
@@ -343,7 +352,7 @@ class _Sidecar:
             )
         finally:
             await self.supervisor.stop()
-            await self.models.close()
+            await self.models.close(hurry)
             await self.end_writing()
             await self.sampler.close()
             await self.polls.aclose()

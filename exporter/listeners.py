@@ -158,12 +158,13 @@ async def serve(
     websocket_sockets: Sequence[socket.socket] = (),
     connections: Connections | None = None,
     on_stop: Callable[[], None] = _do_nothing,
-) -> None:
+) -> asyncio.Event:
     """Serve until SIGTERM or SIGINT, then finish requests in flight for up to `grace_seconds`.
 
     `websocket_sockets` are those of `apps` whose application takes WebSockets; on the others a handshake is a request
     like any other. `connections` is kept up to date. `on_stop` is called once, in the event loop, when the first signal
-    has come: what would go on for ever, such as event streams, ends itself then.
+    has come: what would go on for ever, such as event streams, ends itself then. Returned is what is set when the rest
+    of the end is to be quick: a second signal has come, or comes yet.
     """
     running = server(
         apps,
@@ -183,3 +184,18 @@ async def serve(
     if left:
         log.warning("requests were cut off", extra={"requests": len(left)})
         await asyncio.wait(left, timeout=1)
+    return _hurry_at_signals(already=running.force_exit)
+
+
+def _hurry_at_signals(*, already: bool) -> asyncio.Event:
+    hurry = asyncio.Event()
+
+    def note(sig: signal.Signals) -> None:
+        log.warning("stopping at once", extra={"signal": sig.name})
+        hurry.set()
+
+    if already:
+        hurry.set()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sig, note, sig)
+    return hurry

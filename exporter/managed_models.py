@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -25,22 +26,30 @@ from exporter.backends import view_upstream
 from exporter.config import state_directory
 from exporter.errors import StartupError
 from exporter.live.active import ActiveRequests
+from exporter.live.history import History
 from exporter.live.logbook import Logbook
 from exporter.models.launch import Launch
 from exporter.models.managed import Managed, ManagedServer
-from exporter.models.model import Event, Kind, ModelsError
+from exporter.models.model import ConflictError, Event, Kind, ModelsError, UnavailableError
 from exporter.models.models import Models
 from exporter.models.places import Places
 from exporter.models.runtime import LogLevel, Runtime, RuntimeSettings
 from exporter.models.watch import Home
-from exporter.routing.fleet import Fleet
 from exporter.routing.upstream import Upstream
 from exporter.settings import Settings, split_address
+from exporter.system.llama_server import collector_name
 from exporter.system.snapshot import Snapshot
+from exporter.tasks import Supervisor
 
 if TYPE_CHECKING:
     from exporter.store.store import Store
 
+LLAMA_SERVER = "llama_server"
+"""What runs in the background, by name, as restarts are counted."""
+DEFAULT_TRIES = 30
+DEFAULT_PAUSE_SECONDS = 2.0
+NOWHERE = Path(os.devnull, "models.ini")
+"""Where nothing can be written: whoever has no home directory can do without models."""
 LEVELS: dict[LogLevel, str] = {
     "error": "error",
     "warn": "warning",
@@ -63,15 +72,24 @@ class ManagedModels:
         upstreams: Sequence[Upstream],
         client: httpx.AsyncClient,
         *,
+        admin_port: int,
         store: Store | None,
         latest: Callable[[], Snapshot],
-        fleet: Fleet,
+        history: History,
         active: ActiveRequests,
+        hasten: Callable[[str], None],
         preset_file: Path,
+        restarts: dict[str, int],
     ) -> None:
-        """`client` is used for talking to the router alone."""
+        """`client` is used for talking to the router alone; `restarts` of what runs in the background are counted by
+        name, and `hasten` has one of the collectors look again."""
+        self.hasten = hasten
+        self.admin_port = admin_port
         self.settings = settings
         self.upstreams = upstreams
+        self.restarts = restarts
+        self.supervisor = Supervisor()
+        """Of the llama-server that we run, which ends after everything else."""
         self.latest = latest
         self.logbook = Logbook()
         self.runtime = Runtime(None if store is None else store.settings)
@@ -83,17 +101,18 @@ class ManagedModels:
             runtime=self.runtime,
             places=self.places,
             preset_file=preset_file,
+            owner=settings.store.instance or settings.proxy.listen,
             client=client,
             home=self.home,
             snapshot=latest,
             in_flight=partial(count_in_flight, active),
-            last_used=partial(last_used, fleet, active, latest),
+            last_used=partial(last_used, history, active, latest),
             last_words=None if self.managed is None else self.managed.last_words,
         )
         url = settings.rate_limit.redis_url
         self.limit = RateLimit(settings.rate_limit.requests_per_minute, None if url is None else url.get_secret_value())
         self.store = store
-        self.models.listen(write_event)
+        self.models.listen(self.note)
         self.ready = asyncio.Event()
         """The managed llama-server has become ready, and nobody has looked yet."""
 
@@ -106,13 +125,30 @@ class ManagedModels:
             binary=settings.llama_server,
             url=str(home.url),
             preset_file=preset_file,
+            restore_preset=self.restore_preset,
             models_max=self.models_max,
             arguments=settings.arguments,
             api_key=home.api_key,
         )
-        managed = Managed(launch, self.logbook.add)
+        managed = Managed(launch, self.logbook.add, on_restart=self.count_restart)
         managed.on_ready(self.note_ready)
         return managed
+
+    def restore_preset(self) -> None:
+        """See that the preset file says what it should, just before llama-server reads it; in a thread. Raises
+        FailedError."""
+        self.models.restore_preset()
+
+    def note(self, event: Event) -> None:
+        """Something has happened to a model: it is logged, and looked at, so that routing and metrics know it, too."""
+        write_event(event)
+        home = self.home()
+        if home is not None and event.kind is not Kind.LOADING:
+            self.hasten(collector_name(home.name))
+
+    def count_restart(self) -> None:
+        """The llama-server that we run is started again."""
+        self.restarts[LLAMA_SERVER] += 1
 
     def note_ready(self) -> None:
         """The llama-server that we run answers."""
@@ -128,8 +164,12 @@ class ManagedModels:
         if self.managed is not None:
             return _home(self.upstreams[0])
         servers = self.latest().servers
-        routers = (each for each in self.upstreams if each.name in servers and servers[each.name].router)
-        return next(map(_home, routers), None)
+        for each in self.upstreams:
+            if each.name not in servers:
+                return None  # it may be the one
+            if servers[each.name].router:
+                return _home(each)
+        return None
 
     def room(self, views: Views) -> Room:
         """The contract's."""
@@ -164,7 +204,7 @@ class ManagedModels:
         host, port = split_address(self.settings.admin.listen[0])
         return Facts(
             host=host,
-            port=port,
+            port=self.admin_port or port,
             llama_servers=tuple(_place(each) for each in self.upstreams),
             managed_path=self.settings.models.llama_server,
             roots=tuple(map(str, self.places.roots)),
@@ -187,20 +227,29 @@ class ManagedModels:
         """What runs in the background, by name."""
         if self.managed is None:
             return self.models.work
-        return {**self.models.work, "llama_server": self.managed.run, "default_model": self.load_default}
+        return {**self.models.work, "default_model": self.load_default}
 
     async def load_default(self) -> None:
         """Load the default model whenever the managed llama-server has become ready, for ever."""
         while True:
             await self.ready.wait()
             self.ready.clear()
+            await self.models.restored()
             name = self.runtime.current.default_model
-            if name is None:
-                continue
+            if name is not None:
+                await self.load_patiently(name)
+
+    async def load_patiently(self, name: str) -> None:
+        """Load a model, if need be as soon as another one has been loaded."""
+        for rest in reversed(range(DEFAULT_TRIES)):
             try:
                 await self.models.load(name, {})
+                return
             except ModelsError as error:
-                log.warning("the default model cannot be loaded", extra={"model": name, "reason": str(error)})
+                if not rest or not isinstance(error, (ConflictError, UnavailableError)):
+                    log.warning("the default model cannot be loaded", extra={"model": name, "reason": str(error)})
+                    return
+            await asyncio.sleep(DEFAULT_PAUSE_SECONDS)
 
     def heed(self, _: RuntimeSettings, now: RuntimeSettings) -> None:
         """Something was set at run time."""
@@ -209,13 +258,24 @@ class ManagedModels:
 
     def check(self) -> None:
         """Whether all that was asked for can be had. Raises StartupError."""
+        for root in self.places.roots:
+            if not root.is_dir():
+                log.warning("models.dir: there is no such folder now", extra={"folder": str(root)})
         if self.managed is not None:
             self.managed.check()
 
-    async def close(self) -> None:
-        """End the llama-server that we run, and let go of the rest. The work must have ended."""
+    def start(self) -> None:
+        """Start the llama-server that we run."""
         if self.managed is not None:
-            await self.managed.stop()
+            self.supervisor.start(LLAMA_SERVER, self.managed.run)
+            self.restarts[LLAMA_SERVER] = 0
+
+    async def close(self, hurry: asyncio.Event) -> None:
+        """End the llama-server that we run, at once as soon as `hurry` is set, and let go of the rest. The work must
+        have ended."""
+        if self.managed is not None:
+            await self.managed.stop(hurry)
+        await self.supervisor.stop()
         await self.limit.close()
 
 
@@ -235,13 +295,15 @@ def place_preset(settings: Settings) -> Path:
     """Where the preset file is; two sidecars of one user have two. Raises StartupError for a user without a home, where
     nobody says."""
     given = settings.models.preset_file
-    if given is not None:
-        return Path(given).expanduser()
     try:
+        if given is not None:
+            return Path(given).expanduser()
         _, port = split_address(settings.proxy.listen)
         return state_directory() / f"models-{port}.ini"
     except RuntimeError:
-        raise StartupError("models.preset_file: there is no home directory to keep it in; set it") from None
+        if given is not None or settings.models.llama_server is not None:
+            raise StartupError("models.preset_file: there is no home directory to keep it in; name a file") from None
+        return NOWHERE
 
 
 def count_in_flight(active: ActiveRequests, upstream: str, model: str) -> int:
@@ -252,16 +314,15 @@ def count_in_flight(active: ActiveRequests, upstream: str, model: str) -> int:
 
 
 def last_used(
-    fleet: Fleet, active: ActiveRequests, latest: Callable[[], Snapshot], upstream: str, model: str
+    history: History, active: ActiveRequests, latest: Callable[[], Snapshot], upstream: str, model: str
 ) -> float | None:
-    """When a model was last asked for something, in UTC seconds since the epoch; None when it never was."""
-    now = time.monotonic()
+    """When a model last worked for a client, in UTC seconds since the epoch; None when it never did."""
+    if count_in_flight(active, upstream, model):
+        return time.time()
     server = latest().servers.get(upstream)
-    if server is not None and server.router:
-        at = fleet.last_used(upstream, model, now)
-    else:
-        at = active.last_active(upstream, now)
-    return None if at is None else time.time() - (now - at)
+    alone = server is not None and not server.router and len(server.models) == 1
+    courses = [history.models.get((upstream, name)) for name in ((model, "") if alone else (model,))]
+    return max((course.last_wall for course in courses if course is not None), default=None)
 
 
 def _home(upstream: Upstream) -> Home:

@@ -1,4 +1,4 @@
-"""Finding model files, and what they are. `models` calls this in a thread: disks may be slow, or gone.
+"""Finding model files, and what they are. `library` and `registration` call it in threads: disks may be slow, or gone.
 
 A split model is one file, named and placed by its first part. Projectors (`mmproj`) are no models, and left out. A
 search has limits; what it leaves out for that, and every file that cannot be a model, is among its errors.

@@ -1,22 +1,18 @@
-"""What is registered, what the home router says, and what was sampled of other upstreams, as one list. `models` asks.
-
-A registered model is found on an upstream by its name, by another name of it there, or by the name of its file.
-"""
+"""What is registered, what the home router says, and what was sampled of other upstreams, as one list. `models` asks
+for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from exporter.model_name import base_name
-from exporter.models.model import LOADED, Model, Options, Registered, Status
+from exporter.models.elsewhere import Elsewhere, Sampled, Servers
+from exporter.models.model import ACTIVE, LOADED, Model, Options, Registered, Status
 from exporter.models.registry import Registry
-from exporter.models.state import WORDS, State
+from exporter.models.state import State
 from exporter.models.states import States
 from exporter.system.quantization import quantization
-from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ServerState
-
-ACTIVE = LOADED | {Status.LOADING}
 
 
 class Use(NamedTuple):
@@ -25,24 +21,6 @@ class Use(NamedTuple):
     in_flight: Callable[[str, str], int]
     last_used: Callable[[str, str], float | None]
     """UTC seconds since the epoch."""
-
-
-class Sampled(NamedTuple):
-    """A model of an upstream that is not the home."""
-
-    upstream: str
-    model: ModelSnapshot
-    status: Status
-
-    @property
-    def name(self) -> str:
-        """What it is asked for by."""
-        return self.model.routed_name or self.model.id
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The same, and what else it is called."""
-        return self.name, self.model.id, *self.model.aliases
 
 
 class Joined:
@@ -54,7 +32,7 @@ class Joined:
         states: States,
         *,
         home: Callable[[], str | None],
-        servers: Callable[[], Mapping[str, LlamaServerSnapshot]],
+        servers: Callable[[], Servers],
         use: Use,
         is_outdated: Callable[[str], bool],
         options: Callable[[Registered], Options],
@@ -65,42 +43,38 @@ class Joined:
         self._registry = registry
         self._states = states
         self._home = home
-        self._servers = servers
+        self._elsewhere = Elsewhere(registry, home, servers)
         self._use = use
         self._is_outdated = is_outdated
         self._options = options
         self._clock = clock
         self._wall = wall
-        self._by_file: tuple[Mapping[str, Registered], dict[str, str]] = ({}, {})
 
     def all(self) -> list[Model]:
         """Registered models in their order, then the others by name."""
-        claimed, free = self._sampled()
-        registered = [self._registered(each, claimed.get(name)) for name, each in self._registry.models.items()]
-        others = {each.name: self._other(each) for each in reversed(free)}
+        elsewhere = self._elsewhere.now()
+        registered = [
+            self._registered(each, elsewhere.claimed.get(name)) for name, each in self._registry.models.items()
+        ]
+        others = {name: self._other(each) for name, each in elsewhere.free.items()}
         others |= {state.name: self._stated(state, None) for state in self._states if state.name not in self._registry}
         return registered + [others[name] for name in sorted(others)]
 
     def get(self, name: str) -> Model | None:
         """One of them, by its name or another one of it."""
-        claimed, free = self._sampled()
-        if (registered := self._registry.models.get(name)) is not None:
-            return self._registered(registered, claimed.get(name))
-        state = self._states.find(name)
-        if state is not None:
-            again = self._registry.models.get(state.name)
-            return self._stated(state, None) if again is None else self._registered(again, claimed.get(state.name))
-        owner = next((owner for owner, each in claimed.items() if name in each.names), None)
-        if owner is not None:
-            return self._registered(self._registry.models[owner], claimed[owner])
-        found = next((each for each in free if name in each.names), None)
-        return self._other(found) if found is not None else None
+        elsewhere = self._elsewhere.now()
+        state = None if name in self._registry else self._states.find(name)
+        if state is not None and state.name not in self._registry:
+            return self._stated(state, None)
+        found = name if name in self._registry else state.name if state is not None else elsewhere.names.get(name)
+        registered = self._registry.models.get(found or "")
+        if registered is not None:
+            return self._registered(registered, elsewhere.claimed.get(registered.name))
+        return self._other(elsewhere.free[found]) if found is not None else None
 
     def names(self) -> dict[str, str]:
         """The name in the list by every name that a model has anywhere."""
-        claimed, free = self._sampled()
-        names = {other: name for name, each in claimed.items() for other in each.names}
-        names |= {other: each.name for each in free for other in each.names}
+        names = dict(self._elsewhere.now().names)
         names |= {other: state.name for state in self._states for other in state.aliases}
         return (
             names | {state.name: state.name for state in self._states} | {name: name for name in self._registry.models}
@@ -109,45 +83,12 @@ class Joined:
     @property
     def someone_answers(self) -> bool:
         """Whether any llama-server is up, as far as anybody has looked."""
-        servers = self._servers()
-        return not servers or any(each.up for each in servers.values())
+        return self._elsewhere.someone_answers
 
     def others(self) -> dict[str, Status]:
         """Every model of other upstreams, by the name that it has in the list."""
-        claimed, free = self._sampled()
-        states = {each.name: each.status for each in reversed(free)}
-        return states | {name: each.status for name, each in claimed.items()}
-
-    def _sampled(self) -> tuple[dict[str, Sampled], list[Sampled]]:
-        """Models of other upstreams: those that are registered, by the name of that; and the rest."""
-        claimed, free = dict[str, Sampled](), list[Sampled]()
-        for each in self._look_elsewhere():
-            owner = self._owner(each)
-            if owner is None:
-                free.append(each)
-            elif owner not in claimed or (each.status in ACTIVE and claimed[owner].status not in ACTIVE):
-                claimed[owner] = each
-        return claimed, free
-
-    def _look_elsewhere(self) -> Iterator[Sampled]:
-        home = self._home()
-        for name, server in self._servers().items():
-            if name != home:
-                for model in server.models:
-                    awake = server.up or server.state is ServerState.LOADING
-                    yield Sampled(name, model, WORDS[model.state] if awake else Status.STOPPED)
-
-    def _owner(self, sampled: Sampled) -> str | None:
-        by_name = next((name for name in sampled.names if name in self._registry), None)
-        return by_name or self._files().get(sampled.model.file_name or "")
-
-    def _files(self) -> dict[str, str]:
-        """Registered models by the name of their file; the first of those that share one."""
-        models = self._registry.models
-        if self._by_file[0] is not models:
-            paths = [(base_name(each.path), name) for name, each in models.items() if each.path]
-            self._by_file = models, dict(reversed(paths))
-        return self._by_file[1]
+        elsewhere = self._elsewhere.now()
+        return {name: each.status for name, each in (*elsewhere.free.items(), *elsewhere.claimed.items())}
 
     def _registered(self, registered: Registered, sampled: Sampled | None) -> Model:
         state = self._states.get(registered.name)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from exporter.config import environment_without_settings
 from exporter.errors import StartupError
 from exporter.listeners import explain
+from exporter.models.model import FailedError
 
 BINARY, ARGUMENTS, PRESET = "models.llama_server", "models.arguments", "models.preset_file"
 URL = "upstreams[1].url"
@@ -38,6 +39,9 @@ class Launch:
     preset_file: Path
     models_max: Callable[[], int]
     """Asked at each start."""
+    restore_preset: Callable[[], None] | None = None
+    """Puts the file of presets right, from a thread; raises FailedError. None: an empty one is made where there is no
+    file."""
     arguments: Sequence[str] = ()
     api_key: str | None = None
 
@@ -80,9 +84,16 @@ class Launch:
                 raise StartupError(f"{URL}: {self.url}: {explain(error)}; {BINARY} is to be started there") from None
 
     def prepare(self) -> None:
-        """Just before a start: the port is free, and the file of presets is there. Raises StartupError, OSError."""
+        """Just before a start: the port is free, and the file of presets is there. Blocks. Raises StartupError,
+        OSError."""
         self.check_port()
-        self.preset_file.touch()
+        if self.restore_preset is None:
+            self.preset_file.touch(mode=0o600)
+            return
+        try:
+            self.restore_preset()
+        except FailedError as error:
+            raise StartupError(f"{PRESET}: {error}") from None
 
     def command(self, models_max: int) -> list[str]:
         """What to run. Raises StartupError when the binary has vanished."""
@@ -126,7 +137,7 @@ class Launch:
             raise StartupError(f"{PRESET}: {self.preset_file}: it is a folder; name a file")
         folder = self.preset_file.parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:

@@ -5,12 +5,13 @@ What is asked of the router begins here, and no more: how it goes on, `states` h
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
 from exporter.models import parameters
-from exporter.models.joined import ACTIVE
 from exporter.models.model import (
+    ACTIVE,
     LOADED,
     ConflictError,
     FailedError,
@@ -19,11 +20,13 @@ from exporter.models.model import (
     Registered,
     Status,
     UnavailableError,
+    UnknownModelError,
     Value,
 )
-from exporter.models.parts import Parts
+from exporter.models.parts import Parts, WaitingError
 from exporter.models.router import RefusedError, Router
 from exporter.models.state import State
+from exporter.models.watch import SURE_SECONDS
 
 UNLOAD_SECONDS = 15.0
 """A process ends within its `stop-timeout`, 10 s."""
@@ -35,6 +38,10 @@ NO_ROUTER = (
 NOBODY = "no llama-server answers now, so it is not known whether one loads models on demand"
 
 
+class BusyError(ConflictError):
+    """It answers requests of ours, which would be cut."""
+
+
 class Loading:
     """What can be asked of the home router."""
 
@@ -44,6 +51,7 @@ class Loading:
     async def load(self, name: str, options: Options) -> Model:
         """See `Models.load`."""
         parts, options = self._parts, parameters.check(options)
+        parts.check_open()
         if _is_elsewhere(parts.model(name), parts.watch.turn(), parts.watch.home):
             return _already(parts.model(name), options)
         router = await self._router()
@@ -54,12 +62,13 @@ class Loading:
         if self._is_loaded_so(model.name, old, new):
             await self._keep(old, new)
             return parts.model(model.name)
-        self._check_use(model)
+        self._check_change(model.name, new)
         await self._keep(old, new)
-        await self._end(router, model)
         try:
-            await parts.apply()
-        except RefusedError:
+            self._check_change(model.name, new)
+            await self._end(router, model)
+            await self._apply()
+        except (RefusedError, BusyError):
             await parts.registry.undo(before)
             raise
         self._check_known(model.name)
@@ -76,8 +85,12 @@ class Loading:
             return model
         if router is None or model.status not in ACTIVE:
             raise ConflictError(f"{name} is not loaded")
+        router = await parts.watch.confirm(SURE_SECONDS)
+        model = parts.model(name)
+        if model.status not in ACTIVE:
+            raise ConflictError(f"{name} is not loaded any more")
         if not force:
-            self._check_use(model)
+            self._check_use(model.name)
         await self._dismiss(router, model)
         return parts.model(name)
 
@@ -88,7 +101,7 @@ class Loading:
             if not self._parts.joined.someone_answers:
                 raise UnavailableError(NOBODY)
             raise ConflictError(NO_ROUTER)
-        return await watch.look()
+        return await watch.confirm()
 
     async def _check_others(self, model: Model) -> None:
         parts = self._parts
@@ -102,6 +115,8 @@ class Loading:
         """The model with these options of its own, beside those that it has. One that only the router knows is thereby
         registered; without options it stays as it is."""
         old, now = self._parts.registry.models.get(name), self._parts.wall()
+        if old is None and options and name in self._parts.keeper.in_force:
+            raise ConflictError(f"{name} is not registered any more: register it, with its path, to give it options")
         own = parameters.effective(old.options if old is not None else {}, options)
         if own == (old.options if old is not None else {}):
             return old
@@ -112,22 +127,31 @@ class Loading:
         state, wanted = self._parts.states.get(name), self._parts.wanted
         if state is None or not state.held or state.status is Status.UNLOADING:
             return False
-        fits = self._parts.keeper.in_force.get(name) == (wanted.would_be(new) if new is not None else None)
+        fits = new is None or self._parts.keeper.in_force.get(name) == wanted.would_be(new)
         if state.status is Status.LOADING and not fits and new is not old:
             raise ConflictError(f"{name} is loading already, with other options")
         return fits or state.status is Status.LOADING
 
-    def _check_use(self, model: Model) -> None:
-        state = self._parts.states.get(model.name)
-        if state is None or not state.held or self._parts.watch.home is None:
-            return
-        names = (state.name, *state.aliases)
-        if count := max(self._parts.use.in_flight(self._parts.watch.home.name, each) for each in names):
-            raise ConflictError(f"{model.name} is in use: it answers {count} request{'s' if count > 1 else ''} now")
+    def _check_change(self, name: str, new: Registered | None) -> None:
+        """Whether it can be loaded as `new` without cutting requests. One without a process may be about to get one, as
+        long as it is asked for something."""
+        parts, state = self._parts, self._parts.states.get(name)
+        is_held = state is not None and state.held
+        differs = new is not None and parts.keeper.in_force.get(name) != parts.wanted.would_be(new)
+        if (is_held or differs) and parts.wanted.stays(name, parts.requests):
+            self._check_use(name)
+
+    def _check_use(self, name: str) -> None:
+        if count := self._parts.requests(name):
+            raise BusyError(f"{name} is in use: it answers {count} request{'s' if count > 1 else ''} now")
 
     async def _keep(self, old: Registered | None, new: Registered | None) -> None:
         if new is not None and new is not old:
             await self._parts.registry.put([new])
+
+    async def _apply(self) -> None:
+        with contextlib.suppress(WaitingError):  # should it be of this model, that is found out
+            await self._parts.apply()
 
     async def _end(self, router: Router, model: Model) -> None:
         """Unload it, where it is loaded with other options, and wait for that."""
@@ -162,7 +186,12 @@ class Loading:
         """Whether the router would load what is wanted."""
         parts, state = self._parts, self._parts.states.get(name)
         entry, section = (state.entry if state is not None else None), parts.wanted.of(name)
+        if state is None and section is None:
+            raise UnknownModelError(f"there is no model {name!r}")
         if parts.wanted.is_stale(name):
+            self._check_use(name)
+            if state is not None and state.held:
+                raise ConflictError(f"{name} was loaded meanwhile, with the options before these")
             raise FailedError(parts.keeper.problem or f"{parts.keeper.path} is not in force")
         if section is not None and parts.keeper.is_unread:
             raise UnavailableError(parts.keeper.problem or "llama-server has not read the preset file yet")

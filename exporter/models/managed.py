@@ -68,12 +68,14 @@ class Managed:
         launch: Launch,
         sink: Sink,
         *,
+        on_restart: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`sink` is given every line that llama-server writes."""
+        """`sink` is given every line that llama-server writes; `on_restart` is called whenever it is started again."""
         self._launch = launch
         self._words = ServerWords(sink, clock)
+        self._on_restart = on_restart
         self._clock = clock
         self._wall = wall
         self._worker = Worker("llama-server-start")
@@ -107,7 +109,7 @@ class Managed:
         self._ready_listeners.append(listener)
 
     async def run(self) -> None:
-        """Keep it running, for ever; ended by `stop`, and in any case when this is cancelled."""
+        """Keep it running, until `stop`, which tells it to end; or until this is cancelled, which ends it as well."""
         if not self._stopped:
             self._keeper = spawn(self._keep(), name="llama-server keeper")
             try:
@@ -118,11 +120,16 @@ class Managed:
                 self._keeper.result()
         await asyncio.Event().wait()
 
-    async def stop(self) -> None:
-        """End it for good, in at most `STOP_SECONDS` and a few more; to be called when no request is in flight."""
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        """End it for good, in at most `STOP_SECONDS` and a few more, or at once as soon as `hurry` is set; to be called
+        when no request is in flight."""
         self._stopped = True
         if self._keeper is not None:
             self._status = ServerStatus.STOPPING
+            self._keeper.cancel()
+            hurried = spawn((hurry or asyncio.Event()).wait(), name="llama-server stop")
+            await asyncio.wait({self._keeper, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            await cancel(hurried)
             await cancel(self._keeper)
         self._worker.close()
         self._status = ServerStatus.INITIAL
@@ -134,10 +141,11 @@ class Managed:
                 pause = PAUSE_FIRST_SECONDS
             self._status = ServerStatus.CRASHED
             reason = {"reason": self._last_error, "delay_seconds": pause}
-            log.warning("llama-server has ended, and is started again", extra=reason)
+            log.warning("llama-server has ended, or did not start; it is started again", extra=reason)
             await asyncio.sleep(pause)
             pause = min(pause * 2, PAUSE_LIMIT_SECONDS)
             self._restarts += 1
+            self._on_restart()
 
     async def _live(self) -> float:
         """One life of it. Returned is for how many seconds it was ready."""

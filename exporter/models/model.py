@@ -31,6 +31,7 @@ class Status(StrEnum):
 
 LOADED = frozenset((Status.RUNNING, Status.IDLE, Status.UNLOADING))
 """What holds memory, and would be cut off by a reload."""
+ACTIVE = LOADED | {Status.LOADING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,13 +11,15 @@ import httpx
 
 from exporter.models import parameters
 from exporter.models.events import Events
-from exporter.models.joined import ACTIVE, Joined, Use
+from exporter.models.joined import Joined, Use
 from exporter.models.library import Library
 from exporter.models.loading import Loading
 from exporter.models.model import (
+    ACTIVE,
     ConflictError,
     Discovered,
     Event,
+    File,
     InvalidError,
     Kind,
     Model,
@@ -37,6 +38,7 @@ from exporter.models.runtime import Runtime
 from exporter.models.sections import WantedSections
 from exporter.models.shelf import Shelf
 from exporter.models.states import States
+from exporter.models.turns import Turns, unbroken
 from exporter.models.upkeep import Upkeep
 from exporter.models.watch import Home, Watch
 from exporter.system.snapshot import Snapshot
@@ -60,17 +62,19 @@ class Models:
         in_flight: Callable[[str, str], int] = lambda upstream, model: 0,
         last_used: Callable[[str, str], float | None] = lambda upstream, model: None,
         last_words: Callable[[str], str | None] | None = None,
+        owner: str = "",
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`home` is the llama-server in router mode that loads go to, where there is one; `in_flight` and `last_used`
         are asked with an upstream and one of a model's names there; `last_words` is what the process of a model last
-        said of what went wrong. `client` is used for the router alone, and closed by whoever has made it."""
+        said of what went wrong. `client` is used for the router alone, and closed by whoever has made it. `owner` is
+        the sidecar's name, by which it knows its preset file again."""
         self._runtime = runtime
         self._library = Library(places)
-        self._lock = asyncio.Lock()
+        self._turns = Turns()
         words = last_words or (lambda name: None)
-        registry, keeper = Registry(shelf), PresetKeeper(preset_file)
+        registry, keeper = Registry(shelf), PresetKeeper(preset_file, owner)
         states = States(clock, wall, self._tell, words)
         wanted = WantedSections(registry, runtime, states, keeper)
         watch = Watch(client, home, states, waits_for_words=last_words is not None)
@@ -88,7 +92,7 @@ class Models:
         )
         self._parts = Parts(registry, states, keeper, wanted, watch, joined, Events(), use, wall)
         self._loading = Loading(self._parts)
-        self._upkeep = Upkeep(self._parts, runtime, self._lock, self._tell)
+        self._upkeep = Upkeep(self._parts, runtime, self._turns, self._tell)
 
     @property
     def work(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -103,17 +107,26 @@ class Models:
     @property
     def is_restored(self) -> bool:
         """Whether it is known what an earlier run has kept."""
-        return self._upkeep.is_restored
+        return self._upkeep.restored.is_set()
+
+    async def restored(self) -> None:
+        """Wait until that is known."""
+        await self._upkeep.restored.wait()
 
     @property
-    def has_router(self) -> bool:
-        """Whether there is a llama-server now that loads models on demand."""
-        return self._parts.watch.is_present
+    def home(self) -> str | None:
+        """The upstream that loads go to; None where no llama-server loads models on demand."""
+        return self._parts.watch.home.name if self._parts.watch.home is not None else None
 
     @property
     def problem(self) -> str | None:
         """Why the preset file is not in force; None when all is well."""
         return self._parts.keeper.problem
+
+    def restore_preset(self) -> None:
+        """Have the preset file as we have written it: a llama-server is about to be started that reads it. Blocks, and
+        may be called from any thread. Raises FailedError where the file is not ours, or cannot be written."""
+        self._parts.keeper.restore()
 
     def all(self) -> list[Model]:
         """As they are now: registered ones in the order of registration, then the others by name."""
@@ -137,13 +150,7 @@ class Models:
         read = read_entries(entries)
         self._check_new(read)
         files = await self._library.look_into(read)
-        async with self._lock:
-            self._check_new(read)
-            before, now = registry.models, self._parts.wall()
-            await registry.put(entry.filled(None, file, now) for entry, file in zip(read, files, strict=True))
-            await self._upkeep.apply(before)
-            for entry in read:
-                self._tell(Kind.CHANGED, entry.name)
+        await unbroken(self._register(read, files), name="models_register")
         return [self.get(entry.name) for entry in read]
 
     async def update(self, name: str, changes: Mapping[str, Any]) -> Model:
@@ -154,29 +161,13 @@ class Models:
         name = self.get(name).name
         entry = read_changes(name, changes)
         (file,) = await self._library.look_into([entry], at="")
-        async with self._lock:
-            self.get(name)
-            before = registry.models
-            await registry.put([entry.filled(before.get(name), file, self._parts.wall())])
-            await self._upkeep.apply(before)
-            self._tell(Kind.CHANGED, name)
+        await unbroken(self._update(entry, file), name="models_update")
         return self.get(name)
 
     async def remove(self, name: str) -> Registered:
-        """Take a model out of the registry. Raises UnknownModelError, ConflictError while it is loaded, FailedError."""
-        registry = self._parts.registry
-        async with self._lock:
-            registry.check_open()
-            registered = registry.models.get(name)
-            if registered is None:
-                raise UnknownModelError(f"there is no registered model {name!r}")
-            if (status := self.get(name).status) in ACTIVE:
-                raise ConflictError(f"{name} is {status}: unload it first")
-            before = registry.models
-            await registry.delete(name)
-            await self._upkeep.apply(before)
-            self._tell(Kind.CHANGED, name)
-        return registered
+        """Take a model out of the registry. Raises UnknownModelError, ConflictError while it is loaded, FailedError,
+        UnavailableError."""
+        return await unbroken(self._remove(name), name="models_remove")
 
     async def load(self, name: str, options: Options) -> Model:
         """Begin to load a model, with options for this load and later ones; return as soon as that is under way.
@@ -187,13 +178,13 @@ class Models:
         requests of ours and would have to be loaded anew, or it cannot be loaded here, and why), FailedError,
         UnavailableError.
         """
-        async with self._lock:
+        async with self._turns.soon():
             return await self._loading.load(name, options)
 
     async def unload(self, name: str, *, force: bool = False) -> Model:
         """Begin to unload a model. Raises UnknownModelError, UnavailableError, ConflictError where it is not loaded,
         or answers requests of ours and it is not to be forced."""
-        async with self._lock:
+        async with self._turns.soon():
             return await self._loading.unload(name, force=force)
 
     async def settled(self, name: str, timeout_seconds: float) -> Model:
@@ -204,6 +195,38 @@ class Models:
     def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Have every event told, in the event loop. Returned is what ends it."""
         return self._parts.events.listen(listener)
+
+    async def _register(self, read: Sequence[Entry], files: Sequence[File | None]) -> None:
+        async with self._turns.soon():
+            self._check_new(read)
+            before, now = self._parts.registry.models, self._parts.wall()
+            new = (entry.filled(None, file, now) for entry, file in zip(read, files, strict=True))
+            await self._parts.registry.put(new)
+            await self._put_in_force(before, *(entry.name for entry in read))
+
+    async def _update(self, entry: Entry, file: File | None) -> None:
+        async with self._turns.soon():
+            self.get(entry.name)
+            before = self._parts.registry.models
+            await self._parts.registry.put([entry.filled(before.get(entry.name), file, self._parts.wall())])
+            await self._put_in_force(before, entry.name)
+
+    async def _remove(self, name: str) -> Registered:
+        async with self._turns.soon():
+            before = self._parts.registry.models
+            self._parts.registry.check_open()
+            if name not in before:
+                raise UnknownModelError(f"there is no registered model {name!r}")
+            if (status := self.get(name).status) in ACTIVE:
+                raise ConflictError(f"{name} is {status}: unload it first")
+            await self._parts.registry.delete(name)
+            await self._put_in_force(before, name)
+        return before[name]
+
+    async def _put_in_force(self, before: Mapping[str, Registered], *changed: str) -> None:
+        await self._upkeep.apply(before)
+        for name in changed:
+            self._tell(Kind.CHANGED, name)
 
     def _check_new(self, entries: Sequence[Entry]) -> None:
         """Raises ConflictError, InvalidError. A name that is another name of a model would make the router hang."""

@@ -1,6 +1,7 @@
 """The parameters by name, and what people want to set them to: which one is meant, and whether it takes that value.
 
-`registry`, `runtime` and `api.nextjs` have options checked here before they keep them.
+`registration`, `loading` and `api.nextjs` have options checked here before they are kept; `registry`, `runtime` and
+`sections` have those left out that cannot be used any more.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = [
     "Parameter",
     "check",
     "effective",
+    "faults",
     "find",
     "in_category",
     "known",
@@ -28,6 +30,8 @@ __all__ = [
 MOST_OPTIONS = 200
 """In one request, other spellings and mistakes included; each unknown one costs a search."""
 LONGEST_NAME = 64
+MOST_FAULTS = 10
+"""That are told of in one line."""
 
 
 def in_category(category: str) -> tuple[Parameter, ...]:
@@ -60,6 +64,12 @@ def check(options: Mapping[str, Any]) -> dict[str, Value]:
     if wrong:
         raise InvalidError("; ".join(f"{_shorten(name)}: {reason}" for name, reason in wrong.items()), wrong)
     return _in_order(found)
+
+
+def faults(options: Mapping[str, Any]) -> str:
+    """What `known` leaves out, and why; empty where that is nothing."""
+    wrong = _read(options)[1]
+    return "; ".join(f"{_shorten(name)}: {reason}" for name, reason in list(wrong.items())[:MOST_FAULTS])
 
 
 def known(options: Mapping[str, Any]) -> dict[str, Value]:

@@ -1,5 +1,6 @@
 """The preset file (INI) that tells llama-server's router of the registered models: what may stand in it, its text, and
-the file itself. `preset_keeper` writes it, and reads what an earlier run has written.
+the file itself. `sections` makes sections of it, `preset_keeper` the text, `preset_file` reads and writes the file;
+`registration` and `registry` ask which names and paths can stand in it.
 
 llama-server's INI cannot quote: `;` and `#` begin a comment wherever they stand, and for one line that it does not
 understand it refuses the whole file. So what would have to be quoted is refused here.
@@ -8,6 +9,7 @@ understand it refuses the whole file. So what would have to be quoted is refused
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import tempfile
@@ -20,8 +22,10 @@ from exporter.models.parameters import PARAMETERS, check
 Section = Mapping[str, str]
 """What a model is loaded with: llama-server's options by their long names (`model`, `ctx-size`)."""
 MARK = "; Written by llama-exporter"
-"""How the file begins; by this it is known as ours."""
+"""How the file begins; by this it is known as one of ours. Behind it stands which of us has written it."""
 HEADER = f"{MARK}, and written anew whenever a model or a parameter changes: edits are lost.\n"
+"""Of whoever has no name."""
+WRITER = re.compile(rf'{re.escape(MARK)} ("(?:[^"\\\n]|\\.)*"),')
 LONGEST_NAME = 200
 LONGEST_PATH = 4096
 LARGEST_BYTES = 64 * 1024 * 1024
@@ -65,17 +69,26 @@ def section(path: str | None, options: Options) -> dict[str, str]:
     return values if path is None else {"model": check_path(path), **values}
 
 
-def render(sections: Mapping[str, Section]) -> str:
-    """The text of the file, with a section for each model by its name; equal sections give equal text.
+def render(sections: Mapping[str, Section], owner: str = "") -> str:
+    """The text of the file, with a section for each model by its name; equal sections give equal text. `owner` is who
+    alone may write it from now on.
 
     Raises InvalidError for what llama-server would take for something else.
     """
-    return "\n".join([HEADER, *(_section_text(name, sections[name]) for name in sorted(sections))])
+    header = HEADER.replace(MARK, f"{MARK} {json.dumps(owner)}") if owner else HEADER
+    return "\n".join([header, *(_section_text(name, sections[name]) for name in sorted(sections))])
 
 
-def is_ours(text: str) -> bool:
-    """Whether `render` has written this, or it says nothing: what others have written must not be lost."""
-    return text.startswith(MARK) or not text.strip()
+def writer(text: str) -> str | None:
+    """The owner that `render` was given for this text; empty where none was, or it says nothing at all. None for what
+    others have written: that must not be lost."""
+    if not text.startswith(MARK):
+        return None if text.strip() else ""
+    found = WRITER.match(text)
+    try:
+        return str(json.loads(found[1])) if found else ""
+    except ValueError:
+        return ""
 
 
 def parse(text: str) -> dict[str, dict[str, str]] | None:
@@ -116,7 +129,7 @@ def read(path: Path) -> str | None:
         if len(content) > LARGEST_BYTES:
             raise ValueError("too large")
         return content.decode()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise FailedError(f"{path} cannot be read ({_reason(error)})") from None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import fields
+from functools import partial
 
 from exporter.errors import StoreError
 from exporter.models import parameters, preset
 from exporter.models.model import ConflictError, Document, FailedError, ModelsError, Registered, UnavailableError
 from exporter.models.shelf import Shelf
+from exporter.models.turns import unbroken
 from exporter.system.documents import mapping, size, text
 
 log = logging.getLogger(__name__)
@@ -25,8 +28,11 @@ class Registry:
         """Without a shelf nothing outlives the process."""
         self.models: Mapping[str, Registered] = {}
         """Replaced with every change."""
+        self.changed_late: Callable[[], None] = lambda: None
+        """Called when a change was made whose caller had been cancelled meanwhile."""
         self._shelf = shelf
         self._restored = shelf is None
+        self._turns = asyncio.Lock()
 
     def __contains__(self, name: object) -> bool:
         return name in self.models
@@ -43,7 +49,27 @@ class Registry:
         """Keep these, instead of those of the same name; all or none. Raises FailedError, ConflictError where there
         would be too many, UnavailableError as long as nothing is restored."""
         self.check_open()
-        new = {each.name: each for each in models}
+        await self._finish(partial(self._put, {each.name: each for each in models}))
+
+    async def delete(self, name: str) -> None:
+        """Keep a model no longer; harmless where there is none. Raises FailedError, UnavailableError."""
+        self.check_open()
+        await self._finish(partial(self._delete, name))
+
+    async def undo(self, before: Mapping[str, Registered]) -> None:
+        """Back to what it was before one change. A store that fails now is told of in the log alone."""
+        await self._finish(partial(self._undo, before))
+
+    async def _finish(self, change: Callable[[], Awaitable[None]]) -> None:
+        """Make a change, in the store and here: also when whoever waits for it is cancelled meanwhile."""
+
+        async def make() -> None:
+            async with self._turns:
+                await change()
+
+        await unbroken(make(), name="registry_change", late=self.changed_late)
+
+    async def _put(self, new: Mapping[str, Registered]) -> None:
         together = {**self.models, **new}
         if len(together) > max(LIMIT, len(self.models)):
             raise ConflictError(f"no more than {LIMIT} models can be registered")
@@ -54,9 +80,7 @@ class Registry:
                 raise FailedError(f"the models could not be saved: {error}") from None
         self.models = together
 
-    async def delete(self, name: str) -> None:
-        """Keep a model no longer; harmless where there is none. Raises FailedError, UnavailableError."""
-        self.check_open()
+    async def _delete(self, name: str) -> None:
         if self._shelf is not None:
             try:
                 await self._shelf.delete(name)
@@ -64,14 +88,13 @@ class Registry:
                 raise FailedError(f"the model could not be removed from the store: {error}") from None
         self.models = {other: each for other, each in self.models.items() if other != name}
 
-    async def undo(self, before: Mapping[str, Registered]) -> None:
-        """Back to what it was before one change. A store that fails now is told of in the log alone."""
+    async def _undo(self, before: Mapping[str, Registered]) -> None:
         changed = [each for name, each in before.items() if self.models.get(name) is not each]
         try:
             for name in [name for name in self.models if name not in before]:
-                await self.delete(name)
+                await self._delete(name)
             if changed:
-                await self.put(changed)
+                await self._put({each.name: each for each in changed})
         except ModelsError as error:
             log.warning("a change of the models could not be taken back in the store", extra={"reason": str(error)})
         self.models = before
@@ -98,6 +121,10 @@ def read(name: str, document: Document) -> Registered | None:
     except ModelsError as error:
         log.warning("a registered model is left out", extra={"model": name, "reason": str(error)})
         return None
+    said = mapping(document.get("options"))
+    options = parameters.known(said)
+    if len(options) < len(said):
+        log.warning("options of a model are left out", extra={"model": name, "reason": parameters.faults(said)})
     return Registered(
         name=name,
         path=path,
@@ -108,7 +135,7 @@ def read(name: str, document: Document) -> Registered | None:
         quantization=text(document.get("quantization")),
         format=text(document.get("format")),
         training_context_size=size(document.get("training_context_size")),
-        options=parameters.known(mapping(document.get("options"))),
+        options=options,
         created_at=_time(document.get("created_at")),
         updated_at=_time(document.get("updated_at")),
     )

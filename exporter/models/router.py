@@ -16,9 +16,9 @@ import httpx
 
 from exporter.models.model import ConflictError, FailedError, ModelsError, UnavailableError, UnknownModelError
 from exporter.models.router_events import Lines, RouterEvent, parse_event
-from exporter.system.answers import BadAnswerError, NoAnswerError, NoConnectionError, translate
-from exporter.system.documents import Document, count, mapping, sequence, size, text
-from exporter.system.model_facts import ListedModel, parse_models, parse_props
+from exporter.system.answers import BadAnswerError, is_refused, is_shortage, translate
+from exporter.system.documents import Document, mapping, sequence, text
+from exporter.system.model_facts import ListedModel, parse_models
 
 LIST_SECONDS = 5.0
 CHANGE_SECONDS = 15.0
@@ -33,6 +33,10 @@ CONNECT_SECONDS = 5.0
 
 class AwayError(UnavailableError):
     """Nobody listens at the router's address: its process is gone, and its models with it."""
+
+
+class ShortageError(UnavailableError):
+    """We could not even ask: this machine has no sockets or no memory left. Of the router that says nothing."""
 
 
 class NoRouterError(ConflictError):
@@ -51,14 +55,8 @@ class Entry:
     """One model in a router's list."""
 
     listed: ListedModel
-    exit_code: int | None
-    """How its last process has ended; None unless that was a failure."""
     arguments: tuple[str, ...]
     """The command line of its process, now or the next time."""
-    port: int | None
-    """Its process's, now or the last time; another one with each load."""
-    preset: str | None
-    """What it is to be loaded with, as INI."""
     source: str | None
     """`preset`, `models_dir`, `cache`; None where the build does not say."""
 
@@ -81,12 +79,6 @@ class Router:
         self._base_url = base_url.rstrip("/")
         # Compressed answers could not be bounded by counting what arrives.
         self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
-
-    async def is_router(self) -> bool:
-        """Whether it runs in router mode. Raises UnavailableError."""
-        status, document = await self._ask("GET", "/props", LIST_SECONDS)
-        props = parse_props(document) if status == 200 else None
-        return props is not None and props.router
 
     async def list(self) -> dict[str, Entry]:
         """Its models by name, as it lists them. Raises UnavailableError, NoRouterError, FailedError."""
@@ -180,9 +172,8 @@ class Router:
 
 
 def _unavailable(error: Exception) -> UnavailableError:
-    failure: NoAnswerError = translate(error)
-    kind = AwayError if isinstance(failure, NoConnectionError) else UnavailableError
-    return kind(f"llama-server does not answer: {failure}")
+    kind = AwayError if is_refused(error) else ShortageError if is_shortage(error) else UnavailableError
+    return kind(f"llama-server does not answer: {translate(error)}")
 
 
 def _decoded(content: bytes) -> object:
@@ -217,15 +208,6 @@ def _entry(listed: ListedModel, raw: Document) -> Entry:
     arguments = tuple(argument for argument in sequence(status.get("args")) if isinstance(argument, str))
     return Entry(
         listed=listed,
-        exit_code=count(status.get("exit_code")),
         arguments=arguments,
-        port=_port(arguments),
-        preset=text(status.get("preset")),
         source=text(raw.get("source")),
     )
-
-
-def _port(arguments: tuple[str, ...]) -> int | None:
-    behind = arguments.index("--port") + 1 if "--port" in arguments else len(arguments)
-    value = arguments[behind] if behind < len(arguments) else ""
-    return size(int(value)) if value.isascii() and value.isdigit() and len(value) < 6 else None

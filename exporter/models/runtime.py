@@ -6,14 +6,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.errors import StoreError
+from exporter.models import parameters
 from exporter.models.model import FailedError, InvalidError, Value
 from exporter.models.shelf import Shelf
+from exporter.models.turns import unbroken
+from exporter.system.documents import mapping
+
+log = logging.getLogger(__name__)
 
 NAME = "runtime"
 """Of the document on the shelf."""
@@ -47,12 +55,17 @@ class RuntimeSettings(BaseModel):
     """Parameters of all models that do not have their own; see `parameters`."""
 
 
+Trial = Callable[[RuntimeSettings], AbstractAsyncContextManager[None]]
+
+
 class Runtime:
     """What is in force, and who wants to hear of changes."""
 
     def __init__(self, shelf: Shelf | None) -> None:
         """Without a shelf nothing outlives the process."""
         self.current = RuntimeSettings()
+        self.trial: Trial = lambda new: contextlib.nullcontext()
+        """Lasts while other settings are being put in force; what it raises before that keeps them from it."""
         self._shelf = shelf
         self._listeners: list[Callable[[RuntimeSettings, RuntimeSettings], None]] = []
         self._turns = asyncio.Lock()
@@ -77,28 +90,31 @@ class Runtime:
 
     async def change(self, fields: Mapping[str, Any]) -> None:
         """Replace some fields, all of them or none. Raises InvalidError with what is wrong with each, FailedError when
-        they cannot be kept."""
+        they cannot be kept or llama-server does not take them, UnavailableError."""
+        await unbroken(self._change(fields), name="runtime_change")
+
+    async def reset(self) -> None:
+        """Back to how it was before anything was set. Raises FailedError, UnavailableError."""
+        await self.change(RuntimeSettings().model_dump())
+
+    async def _change(self, fields: Mapping[str, Any]) -> None:
         async with self._turns:
             try:
                 new = RuntimeSettings.model_validate({**self.current.model_dump(), **fields})
             except ValidationError as error:
                 raise InvalidError("the settings are not valid", _reasons(error)) from None
-            await self._keep(new)
-
-    async def reset(self) -> None:
-        """Back to how it was before anything was set. Raises FailedError."""
-        async with self._turns:
-            await self._keep(RuntimeSettings())
+            if new != self.current:
+                async with self.trial(new):
+                    await self._keep(new)
+                    self._replace(new)
 
     async def _keep(self, new: RuntimeSettings) -> None:
-        if new == self.current:
+        if self._shelf is None:
             return
-        if self._shelf is not None:
-            try:
-                await self._shelf.put({NAME: new.model_dump(exclude_defaults=True)})
-            except StoreError as error:
-                raise FailedError(f"the settings could not be saved: {error}") from None
-        self._replace(new)
+        try:
+            await self._shelf.put({NAME: new.model_dump(exclude_defaults=True)})
+        except StoreError as error:
+            raise FailedError(f"the settings could not be saved: {error}") from None
 
     def _replace(self, new: RuntimeSettings) -> None:
         old, self.current = self.current, new
@@ -110,6 +126,11 @@ class Runtime:
 def _read_leniently(kept: Mapping[str, Any]) -> RuntimeSettings:
     """Another version may have written it."""
     known = {name: value for name, value in kept.items() if name in RuntimeSettings.model_fields}
+    if "options" in known:
+        options = mapping(known["options"])
+        known["options"] = parameters.known(options)
+        if len(known["options"]) < len(options):
+            log.warning("parameters of all models are left out", extra={"reason": parameters.faults(options)})
     try:
         return RuntimeSettings.model_validate(known)
     except ValidationError as error:

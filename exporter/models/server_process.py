@@ -90,18 +90,22 @@ class ServerProcess(asyncio.SubprocessProtocol):
 
     async def end(self) -> None:
         """End it for sure: kindly, again, and by force. Cancelled, it is killed at once. Harmless when it has ended."""
+        cancelled: asyncio.CancelledError | None = None
         try:
             for seconds in (STOP_SECONDS, STOP_AGAIN_SECONDS):
                 if not self._exited.done():
                     self._terminate()
                     await asyncio.wait({self._exited}, timeout=seconds)
-        finally:
-            if not self._exited.done():
-                log.warning("llama-server does not end, and is killed", extra={"pid": self.pid})
-            self._end_group()
+        except asyncio.CancelledError as error:
+            cancelled = error
+        if not self._exited.done():
+            log.warning("llama-server does not end, and is killed", extra={"pid": self.pid})
+        self._end_group()
         await asyncio.wait({self._exited, self._silent}, timeout=KILL_SECONDS)
         self._own().close()
         await self._reap()
+        if cancelled is not None:
+            raise cancelled
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It runs."""

@@ -38,6 +38,8 @@ class States:
         self._tell = tell
         self._last_words = last_words
         self._by_name: dict[str, State] = {}
+        self._by_alias: dict[str, State] | None = None
+        """Made when it is asked for."""
         self.version = 0
 
     def get(self, name: str) -> State | None:
@@ -46,7 +48,12 @@ class States:
 
     def find(self, name: str) -> State | None:
         """The same, also by one of its other names."""
-        return self._by_name.get(name) or next((state for state in self if name in state.aliases), None)
+        if (state := self._by_name.get(name)) is not None:
+            return state
+        if self._by_alias is None:
+            aliases = [(alias, state) for state in self for alias in state.aliases]
+            self._by_alias = dict(reversed(aliases))
+        return self._by_alias.get(name)
 
     def __iter__(self) -> Iterator[State]:
         return iter(self._by_name.values())
@@ -85,7 +92,7 @@ class States:
             if state is None:
                 self._meet(entry)
             else:
-                state.entry = entry
+                state.entry, self._by_alias = entry, None
                 if state.version <= since and not state.asking:
                     self._look(state, entry.listed)
 
@@ -99,7 +106,7 @@ class States:
 
     def forget(self) -> None:
         """It is another router from now on."""
-        gone, self._by_name = self._by_name, {}
+        gone, self._by_name, self._by_alias = self._by_name, {}, None
         for state in gone.values():
             self._tell(Kind.UNLOADED if state.held else Kind.CHANGED, state.name)
 
@@ -180,6 +187,7 @@ class States:
     def _meet(self, entry: Entry) -> None:
         """Its first time in a list: what is true of it now may be so for long."""
         state = self._by_name[entry.id] = State(entry.id, entry=entry)
+        self._by_alias = None
         if entry.listed.state is ModelState.FAILED:
             state.error = self._last_words(entry.id) or NO_REASON
         self._set(state, WORDS[entry.listed.state])
@@ -208,6 +216,7 @@ class States:
         """It is listed no longer."""
         if state.version <= since and not state.asking:
             del self._by_name[state.name]
+            self._by_alias = None
             self._tell(Kind.UNLOADED if state.held else Kind.CHANGED, state.name)
 
     def _reason(self, state: State) -> str:

@@ -4,14 +4,15 @@ up to date when a router appears, parameters change, or a model is gone whose se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from exporter.errors import StoreError
-from exporter.models.joined import ACTIVE
-from exporter.models.model import LOADED, Kind, Registered, Status, UnavailableError
+from exporter.models.model import ACTIVE, LOADED, Kind, Registered, Status, UnavailableError
 from exporter.models.parts import Parts
 from exporter.models.router import RefusedError
 from exporter.models.runtime import Runtime, RuntimeSettings
+from exporter.models.turns import Turns
 
 STORE_SECONDS = 0.5
 """Between two tries to read what the store has."""
@@ -21,28 +22,31 @@ RETRY_SECONDS = 2.0
 class Upkeep:
     """What is done in the background, beside watching the router."""
 
-    def __init__(self, parts: Parts, runtime: Runtime, lock: asyncio.Lock, tell: Callable[[Kind, str], None]) -> None:
-        self.is_restored = False
+    def __init__(self, parts: Parts, runtime: Runtime, turns: Turns, tell: Callable[[Kind, str], None]) -> None:
+        self.restored = asyncio.Event()
+        """It is known what an earlier run has kept."""
         self._parts = parts
         self._runtime = runtime
-        self._lock = lock
+        self._turns = turns
         self._tell = tell
         self._due = asyncio.Event()
         self._appeared = False
         self._others: dict[str, Status] = {}
         parts.watch.appeared, parts.watch.looked = self._note_router, self._compare_others
+        parts.registry.changed_late = self._due.set
+        runtime.trial = self._trial
         runtime.listen(self._note_parameters)
 
     async def run(self) -> None:
         """For ever."""
-        if not self.is_restored:
+        if not self.restored.is_set():
             await self._parts.keeper.open()
             await self._restore()
         while True:
             await self._due.wait()
             self._due.clear()
             try:
-                async with self._lock:
+                async with self._turns.whenever():
                     await self._update()
             except RefusedError:
                 pass  # the keeper has told of it; the next change may be taken
@@ -51,7 +55,7 @@ class Upkeep:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def apply(self, before: Mapping[str, Registered]) -> None:
-        """Put a change of the registry in force, now or when the router answers again. Only under the lock. Raises
+        """Put a change of the registry in force, now or when the router answers again. Only in one's turn. Raises
         RefusedError when the router does not take it; then the registry is as `before`."""
         try:
             await self._parts.apply()
@@ -83,7 +87,7 @@ class Upkeep:
                 break
             except StoreError:
                 await asyncio.sleep(STORE_SECONDS)
-        self.is_restored = True
+        self.restored.set()
         for name in self._parts.registry.models:
             self._tell(Kind.CHANGED, name)
         # As long as no router is seen, it is not known what one may have loaded by what an earlier run has written.
@@ -93,7 +97,7 @@ class Upkeep:
     def _note_router(self) -> None:
         """A router has appeared, and has read whatever it was started with."""
         self._appeared = True
-        if self.is_restored:
+        if self.restored.is_set():
             self._due.set()
 
     def _compare_others(self) -> None:
@@ -104,8 +108,24 @@ class Upkeep:
             if old is not new:
                 self._tell(_kind(old, new), name)
 
+    @contextlib.asynccontextmanager
+    async def _trial(self, new: RuntimeSettings) -> AsyncIterator[None]:
+        """Have the router read other parameters of all models, before they are kept. Raises RefusedError when it does
+        not take them, UnavailableError. While no router answers, they are taken as they are."""
+        if new.options == self._runtime.current.options or not self.restored.is_set():
+            yield
+            return
+        async with self._turns.soon():
+            try:
+                with contextlib.suppress(UnavailableError):
+                    await self._parts.apply(new.options)
+                yield
+            except BaseException:
+                self._due.set()  # the file may say what is not to be
+                raise
+
     def _note_parameters(self, old: RuntimeSettings, new: RuntimeSettings) -> None:
-        if old.options == new.options or not self.is_restored:
+        if old.options == new.options or not self.restored.is_set():
             return
         self._due.set()
         for name in [state.name for state in self._parts.states if self._parts.wanted.is_outdated(state.name)]:

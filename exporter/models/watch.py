@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import NamedTuple
@@ -16,7 +18,7 @@ from typing import NamedTuple
 import httpx
 
 from exporter.models.model import ModelsError, UnavailableError
-from exporter.models.router import AwayError, NoRouterError, Router
+from exporter.models.router import AwayError, NoRouterError, Router, ShortageError
 from exporter.models.router_events import RouterEvent
 from exporter.models.states import States
 from exporter.system.snapshot import ModelState
@@ -31,6 +33,8 @@ BACKOFF_FIRST_SECONDS = 0.1
 BACKOFF_LIMIT_SECONDS = 2.0
 SILENT_LOOKS = 6
 """So many looks without an answer, one after the other, and it is as though the router were gone."""
+SURE_SECONDS = 1.0
+"""So long a list is believed when an order is about to be given, or the preset file written."""
 WORDS_SECONDS = 0.1
 """What a process last said comes by another way than the news of its end."""
 
@@ -68,6 +72,9 @@ class Watch:
         self._states = states
         self._waits_for_words = waits_for_words
         self._silent_looks = 0
+        self._silence: str | None = None
+        """Why the last look had no answer; None where it had one, or nobody listens."""
+        self._listed_at = -math.inf
         self._was_router = False
         self.hears = False
         """Whether its events are heard."""
@@ -79,13 +86,14 @@ class Watch:
         self._wanted.set()
 
     def turn(self) -> Router | None:
-        """To whoever is the home now. One that has been a router remains it until another one takes its place, or it
-        proves to be none: whoever samples it does not know what it is while it is away."""
+        """To whoever is the home now. One that has been a router remains it until it proves to be none: whoever
+        samples it does not know what it is while it is away, and another one has other models."""
         home = self._find_home()
-        if home is None and self._was_router:
+        if self._was_router and self.home is not None and (home is None or home.name != self.home.name):
             home = self.home
         if home != self.home:
             self.home, self.is_present, self._was_router = home, False, False
+            self._silent_looks, self._silence, self._listed_at = 0, None, -math.inf
             self.router = Router(self._client, home.url, home.api_key) if home is not None else None
             self._states.forget()
             if self._listening is not None and not self._listening.expired():
@@ -102,15 +110,26 @@ class Watch:
         except ModelsError as error:
             if router is self.router:
                 self._was_router = self._was_router and not isinstance(error, NoRouterError)
-                self._miss(isinstance(error, AwayError | NoRouterError))
+                self._miss(error)
             raise
         if router is self.router:
-            self._silent_looks, self._was_router = 0, True
+            self._silent_looks, self._silence, self._was_router = 0, None, True
+            self._listed_at = time.monotonic()
             self._states.listed(entries, since)
             if not self.is_present:
                 self.is_present = True
                 self.appeared()
         return router
+
+    async def confirm(self, within_seconds: float = 0.0) -> Router:
+        """Look, unless that was done `within_seconds`, or the last look had no answer: then it is for `keep_looking` to
+        find out when the router answers again, and nobody waits for that. Raises as `look`."""
+        router = self.turn()
+        if self._silence is not None:
+            raise UnavailableError(self._silence)
+        if router is not None and self.is_present and time.monotonic() - self._listed_at < within_seconds:
+            return router
+        return await self.look()
 
     async def keep_looking(self) -> None:
         """Look at the list, for ever."""
@@ -121,7 +140,7 @@ class Watch:
                     await self.look()
             self.looked()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS if self.hears and self.is_present else HASTY_SECONDS):
+                async with asyncio.timeout(LOOK_SECONDS if self._is_well else HASTY_SECONDS):
                     await self._wanted.wait()
 
     async def keep_listening(self) -> None:
@@ -157,7 +176,15 @@ class Watch:
         if not self._states.heard(event):
             self.ask()
 
-    def _miss(self, is_away: bool) -> None:
+    @property
+    def _is_well(self) -> bool:
+        return self.hears and self.is_present and self._silence is None
+
+    def _miss(self, error: ModelsError) -> None:
+        is_away = isinstance(error, AwayError | NoRouterError)
+        self._silence = str(error) if isinstance(error, UnavailableError) and not is_away else None
+        if isinstance(error, ShortageError):
+            return
         self._silent_looks += 1
         if is_away or self._silent_looks >= SILENT_LOOKS:
             self.is_present = False

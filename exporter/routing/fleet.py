@@ -99,6 +99,8 @@ class Fleet:
         self._backends: dict[str, tuple[Backend, ...]] = {each.name: (_unseen(each),) for each in upstreams}
         self._routers: set[str] = set()
         self._traffic: dict[str, Traffic] = {}
+        self._routed: dict[tuple[str, str], Traffic] = {}
+        """The same of models of routers: by upstream, and the name that the router knows."""
         self.layout: Layout
         """As the upstreams last described themselves."""
         self._lay_out()
@@ -187,11 +189,8 @@ class Fleet:
 
     def last_used(self, upstream: str, model: str, now: float) -> float | None:
         """When a request was last sent to a model of a router; `now` while one is there, None when never."""
-        for backend in self._backends[upstream]:
-            if backend.routed_model == model:
-                traffic = self._traffic[backend.id]
-                return now if traffic.in_flight else traffic.last_begun_at
-        return None
+        traffic = self._routed.get((upstream, model))
+        return None if traffic is None else now if traffic.in_flight else traffic.last_begun_at
 
     def _plain_text(self, asked: RequestFacts, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
         """The words of the user, where nothing but their complexity, and who is well, decides where a request goes.
@@ -276,6 +275,8 @@ class Fleet:
         self.layout = Layout(backends, doors, self._order, self._tier_of_level)
         self._single = Plan((Candidate(doors[0]),)) if len(doors) == 1 else None
         self._traffic = {each.id: self._traffic.get(each.id) or Traffic() for each in self.layout.members}
+        routed = ((each.upstream.name, each.routed_model, each.id) for each in reversed(backends))
+        self._routed = {(upstream, model): self._traffic[own] for upstream, model, own in routed if model is not None}
         self._usual.clear()
         self._count_anew()  # a model that has just come would be given everything otherwise
 

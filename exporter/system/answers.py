@@ -38,6 +38,7 @@ KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], 
     ((httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL), "cannot connect"),
 )
 """First match counts: some are special cases of later ones."""
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 NO_ROUTE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
 
 
@@ -177,6 +178,21 @@ def words_for(error: BaseException) -> str | None:
     """Why a request failed, as the innermost cause says it; None when nothing in the chain is about a connection."""
     found = [words for cause in _causes(error) if (words := _words_for_one(cause)) is not None]
     return found[-1] if found else None
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether nobody listens at any address of the server: its process is gone. A connection that only did not come
+    about in time, or could not be tried, proves nothing."""
+    causes = list(_causes(error))
+    tried = [each for cause in causes if isinstance(cause, BaseExceptionGroup) for each in cause.exceptions]
+    if tried:
+        return all(isinstance(each, ConnectionRefusedError) for each in tried)
+    return any(isinstance(each, ConnectionRefusedError) for each in causes)
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether there was no connection since this machine has run out of something."""
+    return any(isinstance(each, OSError) and each.errno in SHORTAGES for each in _causes(error))
 
 
 def _words_for_one(error: BaseException) -> str | None:

@@ -20,6 +20,11 @@ from exporter.system.single_model import SingleModel
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ServerState
 
 
+def collector_name(upstream: str) -> str:
+    """Of the collector that polls an upstream."""
+    return f"llama_server:{upstream}"
+
+
 class LlamaServerCollector:
     """Polls one upstream; an upstream that cannot be reached is a good answer, not a failure of the collector."""
 
@@ -43,7 +48,7 @@ class LlamaServerCollector:
         in flight; `last_model_activity` does so for one model of a router. `ask_idle` asks `/slots` and `/metrics` of
         an idle model too: right for a server that was not told to sleep, when requests by-pass the sidecar.
         """
-        self.name = f"llama_server:{upstream}"
+        self.name = collector_name(upstream)
         self._upstream = upstream
         self.longest_interval_seconds = math.inf
         self._tier_of = tier_of

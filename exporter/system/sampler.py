@@ -119,6 +119,7 @@ class Sampler:
         self._random = random or Random()  # noqa: S311 - only spreads polls over time, nobody gains by guessing it
         self._entries = [_entry(collector) for collector in collectors]
         self._interval_changed: asyncio.Future[None] | None = None
+        self._hastened: set[str] = set()
         self.set_interval(interval_seconds)
 
     def set_interval(self, seconds: float) -> None:
@@ -130,8 +131,13 @@ class Sampler:
         if seconds != self.interval_seconds:
             log.info("the sampling interval was changed", extra={"interval_seconds": seconds})
         self.interval_seconds = seconds
-        if self._interval_changed is not None and not self._interval_changed.done():
-            self._interval_changed.set_result(None)
+        self._wake()
+
+    def hasten(self, name: str) -> None:
+        """Have a collector look again without waiting for its turn, though no more often than the shortest interval
+        allows: what it looks at has just changed."""
+        self._hastened.add(name)
+        self._wake()
 
     async def run(self) -> None:
         """Sample every collector now and then once per interval, until cancelled.
@@ -185,22 +191,30 @@ class Sampler:
     async def _wait_until_next_turn(self, entry: _Entry, turn: float) -> None:
         """Ends one interval after `turn`, whether or not the collector is done by then."""
         spread = self._random.uniform(1 - entry.jitter, 1 + entry.jitter)
-        while (remaining := turn + self._interval_of(entry) * spread - self._clock()) > 0:
+        while (remaining := turn + self._interval_of(entry, spread) - self._clock()) > 0:
             changed = self._changed()
             awaited: list[asyncio.Future[Any]] = [changed] if entry.running is None else [changed, entry.running]
             await asyncio.wait(awaited, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
             self._finish(entry)
 
-    def _interval_of(self, entry: _Entry) -> float:
-        return min(self.interval_seconds, entry.longest_interval_seconds)
+    def _interval_of(self, entry: _Entry, spread: float) -> float:
+        if entry.name in self._hastened:
+            return SHORTEST_INTERVAL_SECONDS
+        return min(self.interval_seconds, entry.longest_interval_seconds) * spread
+
+    def _wake(self) -> None:
+        """Have everybody who waits for a turn look when that is."""
+        if self._interval_changed is not None and not self._interval_changed.done():
+            self._interval_changed.set_result(None)
 
     def _changed(self) -> asyncio.Future[None]:
-        """Done when the interval changes the next time."""
+        """Done when the interval changes the next time, or somebody is hastened."""
         if self._interval_changed is None or self._interval_changed.done():
             self._interval_changed = asyncio.get_running_loop().create_future()
         return self._interval_changed
 
     def _begin(self, entry: _Entry) -> None:
+        self._hastened.discard(entry.name)
         entry.started_at = self._clock()
         entry.running = entry.start()
 

@@ -673,7 +673,7 @@ SIDECAR_LABEL_OVERFLOW = Metric(
 SIDECAR_TASK_RESTARTS = Metric(
     "llm_sidecar_task_restarts",
     Kind.COUNTER,
-    "Restarts of background work.",
+    "Restarts of background work; `llama_server` is the llama-server that the sidecar runs.",
     Feed.SELF,
     unit="restarts",
     labels=("task",),

@@ -4,6 +4,7 @@ neighbours."""
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -72,6 +73,12 @@ class Manager:
                     return
             assert time.monotonic() < deadline, self.sidecar.log[-20:]
             time.sleep(0.05)
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _command(process: psutil.Process) -> Sequence[str]:

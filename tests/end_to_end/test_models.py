@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from exporter.client import ConflictError, LlamaProxyClient, NotFoundError
-from tests.end_to_end.managed import NAMES, Manager, heard, managing
+from tests.end_to_end.managed import NAMES, Manager, heard, is_listening, managing
 
 pytestmark = pytest.mark.router
 
@@ -44,6 +44,7 @@ def test_over_http(manager: Manager) -> None:
     assert answer.status_code == 200, answer.text
     assert answer.json()["model"] == "tiny-a"
     assert manager.props("tiny-a")["default_generation_settings"]["n_ctx"] == 2048
+    manager.wait_until(lambda: bool(api.get("/models/tiny-a").json()["lastUsed"]))
 
     refused = api.delete("/models/tiny-a")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "CONFLICT")
@@ -91,7 +92,9 @@ def test_a_killed_llama_server_is_restarted_noticed_and_reported(manager: Manage
     models = victim.children()
     assert models
     os.kill(victim.pid, signal.SIGKILL)
-    manager.wait_until(lambda: bool(manager.sidecar.said("llama-server has ended, and is started again")))
+    manager.wait_until(
+        lambda: bool(manager.sidecar.said("llama-server has ended, or did not start; it is started again"))
+    )
     manager.wait_until(lambda: not any(each.is_running() and each.status() != "zombie" for each in models))
     manager.wait_until(lambda: manager.api.get("/health").status_code == 200 and manager.router().pid != victim.pid)
     health = manager.api.get("/health").json()
@@ -110,11 +113,29 @@ def test_everything_ends_with_the_sidecar(tmp_path: Path) -> None:
     assert "[tiny-a]" in (tmp_path / "models.ini").read_text()
 
 
+def test_a_second_signal_does_not_wait_for_models_that_hang(tmp_path: Path) -> None:
+    with managing(tmp_path) as running:
+        running.register("tiny-a")
+        assert running.chat("tiny-a").status_code == 200
+        router = running.router()
+        (model,) = router.children()
+        model.suspend()
+        running.sidecar.process.send_signal(signal.SIGTERM)
+        running.sidecar.wait_until(lambda: bool(running.sidecar.said("finishing what is in flight")))
+        running.sidecar.wait_until(lambda: not is_listening(running.port))
+        running.sidecar.process.send_signal(signal.SIGINT)
+        running.sidecar.process.wait(60)
+        assert running.sidecar.said("stopping at once")
+        assert running.sidecar.said("stopped")
+    assert not [each for each in (router, model) if each.is_running() and each.status() != "zombie"]
+
+
 def test_what_is_registered_and_set_is_back_after_a_restart(tmp_path: Path) -> None:
     first: dict[str, Any] = {}
     with managing(tmp_path) as running:
         running.register("tiny-a", "tiny-b")
-        changed = running.api.post("/config", json={"llama_config": {"temperature": 0.25}})
+        wanted = {"llama_config": {"temperature": 0.25}, "model_paths": {"defaultModel": "tiny-b"}}
+        changed = running.api.post("/config", json=wanted)
         assert (changed.status_code, changed.json()["requiresRestart"]) == (200, False)
         first = running.api.get("/config").json()
     for leftover in ("models", "cache"):
@@ -124,6 +145,7 @@ def test_what_is_registered_and_set_is_back_after_a_restart(tmp_path: Path) -> N
     with managing(tmp_path) as again:
         assert {model["id"] for model in again.api.get("/models").json()["models"]} >= {"tiny-a", "tiny-b"}
         assert again.api.get("/config").json()["llama_config"] == first["llama_config"]
+        again.wait_until(lambda: again.status("tiny-b") == "running")
         assert again.chat("tiny-a").status_code == 200
         params = again.props("tiny-a")["default_generation_settings"]["params"]
         assert params["temperature"] == pytest.approx(0.25)

@@ -12,6 +12,10 @@ from typing import Any
 Answer = tuple[int, object]
 
 
+class RefusedFileError(Exception):
+    """What `on_reload` raises for a preset file that the router does not take."""
+
+
 @dataclass
 class FakeRouter:
     """What it lists, and how it answers; all of it can be changed at any time."""
@@ -125,7 +129,10 @@ class FakeRouter:
 
     def _do(self, target: str, name: str) -> Answer:
         if target == "/models?reload=1":
-            self.on_reload()
+            try:
+                self.on_reload()
+            except RefusedFileError as error:
+                return 500, {"error": {"message": str(error), "code": 500}}
         if target.startswith("/models?") or target == "/models":
             return 200, self.document()
         if target == "/models/load":

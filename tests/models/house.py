@@ -20,7 +20,7 @@ from exporter.models.shelf import Shelf
 from exporter.models.watch import Home
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState, Snapshot
 from exporter.tasks import Supervisor
-from tests.models.fake_router import FakeRouter
+from tests.models.fake_router import FakeRouter, RefusedFileError
 from tests.models.real_router import write_models
 
 PATIENCE_SECONDS = 30.0
@@ -66,11 +66,16 @@ class House:
                 supervisor.start(name, work)
             try:
                 if ready:
-                    await self.until(lambda: self.models.is_restored and self.models.has_router is bool(self.home))
+                    await self.until(lambda: self.models.is_restored and self.has_router is bool(self.home))
                 yield self.models
             finally:
                 await supervisor.stop()
             assert set(supervisor.restarts.values()) == {0}
+
+    @property
+    def has_router(self) -> bool:
+        """Whether the home has been listed, and is not known to be gone."""
+        return self.models._parts.watch.is_present
 
     async def until(self, holds: Callable[[], bool], timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait for a condition; fails with the events so far."""
@@ -116,6 +121,18 @@ def behind(fake: FakeRouter, folder: Path) -> House:
 
     fake.on_reload = read
     return house
+
+
+def refuse(fake: FakeRouter, house: House, option: str) -> None:
+    """Have the router refuse every preset file that sets this option."""
+    read = fake.on_reload
+
+    def read_or_refuse() -> None:
+        if f"{option} = " in house.preset.read_text():
+            raise RefusedFileError(f"option '{option}' not recognized")
+        read()
+
+    fake.on_reload = read_or_refuse
 
 
 def served(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.models import server_process
 from exporter.models.managed import Managed, ServerStatus
 from exporter.tasks import cancel, spawn
 from tests.models.managing import (
@@ -178,6 +179,32 @@ async def test_while_it_is_being_stopped_it_says_so(tmp_path: Path) -> None:
         server = running.managed.server()
         assert (server.status, server.pid is not None, server.last_error) == (ServerStatus.STOPPING, True, None)
         await stopping
+
+
+async def test_whoever_is_in_a_hurry_does_not_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_process, "STOP_SECONDS", 600.0)
+    program = (
+        f"answers = lambda: True\n{SERVER}\nsignal.signal(signal.SIGTERM, lambda *_: None)\nserver.serve_forever()"
+    )
+    async with managing(make_launch(write_program(tmp_path, program), tmp_path)) as running:
+        await running.until_ready()
+        pid, hurry = running.pid, asyncio.Event()
+        stopping = spawn(running.managed.stop(hurry), name="stop")
+        await until(lambda: running.managed.server().status is ServerStatus.STOPPING)
+        assert is_alive(pid)
+        hurry.set()
+        await asyncio.wait_for(stopping, 60)
+        assert not is_alive(pid)
+
+
+async def test_restarts_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_pauses(monkeypatch)
+    told: list[None] = []
+    live = Managed(make_launch(write_program(tmp_path, ""), tmp_path), Book(), on_restart=lambda: told.append(None))
+    running = spawn(live.run(), name="run")
+    await until(lambda: len(told) >= 2)
+    assert len(told) == live.server().restarts
+    await cancel(running)
 
 
 async def test_a_fault_of_ours_reaches_the_supervisor(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from exporter.errors import StartupError
 from exporter.models.launch import Launch
+from exporter.models.model import FailedError
 from tests.models.managing import make_launch
 
 
@@ -50,6 +51,31 @@ def test_what_can_be_started_is_not_refused(binary: Path) -> None:
     launch.preset_file.write_text("[a]\n")
     launch.prepare()
     assert launch.preset_file.read_text() == "[a]\n"
+
+
+def test_the_file_of_presets_is_our_users_alone(binary: Path) -> None:
+    launch = make(binary, preset_file=binary.parent / "new" / "models.ini")
+    launch.check()
+    launch.prepare()
+    assert launch.preset_file.stat().st_mode & 0o777 == 0o600
+    assert launch.preset_file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_file_of_presets_is_put_right_before_each_start(binary: Path) -> None:
+    path = binary.parent / "models.ini"
+    launch = make(binary, restore_preset=lambda: path.write_text("[a]\n"))
+    for _ in range(2):
+        launch.prepare()
+        assert path.read_text() == "[a]\n"
+        path.unlink()
+
+
+def test_a_file_of_presets_that_is_not_ours(binary: Path) -> None:
+    def refuse() -> None:
+        raise FailedError("/x.ini is not ours")
+
+    with pytest.raises(StartupError, match=r"models.preset_file: /x.ini is not ours"):
+        make(binary, restore_preset=refuse).prepare()
 
 
 def test_the_command_says_nothing_of_models(binary: Path) -> None:

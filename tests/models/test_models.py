@@ -205,25 +205,6 @@ async def test_a_listener_that_fails_harms_nobody(house: House, caplog: pytest.L
         assert len(heard) == 1
 
 
-async def test_a_change_that_is_broken_off_is_put_in_force_later(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with house.run() as models:
-        await house.until(lambda: not models._lock.locked())
-        keeper, calls = models._parts.keeper, []
-        apply = keeper.apply
-
-        async def hang_once(*arguments: Any) -> Any:
-            calls.append(arguments)
-            return await (asyncio.sleep(60) if len(calls) == 1 else apply(*arguments))
-
-        monkeypatch.setattr(keeper, "apply", hang_once)
-        change = asyncio.ensure_future(house.register("a"))
-        await house.until(lambda: len(calls) == 1)
-        change.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await change
-        await house.until(lambda: "[a]" in house.preset.read_text())
-
-
 async def test_waiting_has_a_limit(house: House) -> None:
     async with house.run() as models:
         await house.register("a")

@@ -148,7 +148,7 @@ async def test_a_load_that_the_router_does_not_outlive_is_over(house: House, fak
             await models.load("known", {})
         fake.answers.clear()
         await fake.start()
-        await house.until(lambda: models.has_router)
+        await house.until(lambda: house.has_router)
         await models.load("known", {})
         await house.settle("known", Status.RUNNING)
 

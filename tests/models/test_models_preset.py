@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.models import preset, router, upkeep, watch
+from exporter.models import preset, router, upkeep
 from exporter.models.model import ConflictError, FailedError, Status, UnavailableError
 from exporter.models.registry import write
-from exporter.models.router import RefusedError
-from exporter.models.watch import Home
 from tests.models.fake_router import FakeRouter
-from tests.models.house import UPSTREAM, House, behind
+from tests.models.house import House, behind
 from tests.models.test_runtime import Board
 
 LOAD, UNLOAD, RELOAD = "/models/load", "/models/unload", "/models?reload=1"
@@ -72,42 +70,6 @@ async def test_a_file_of_somebody_else_is_not_touched(house: House) -> None:
     assert house.preset.read_text() == "[mine]\nmodel = /mine.gguf\n"
 
 
-async def test_another_home_has_other_models(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
-    async with FakeRouter({"elsewhere": {"value": "loaded"}}).run() as other, house.run() as models:
-        assert [model.name for model in models.all()] == ["known"]
-        house.home = Home("another", other.url)
-        await house.until(lambda: [model.name for model in models.all()] == ["elsewhere"])
-        assert models.get("elsewhere").upstream == "another"
-        await house.until(lambda: other.listeners == 1)
-        other.states["elsewhere"]["value"] = "unloaded"
-        other.tell("elsewhere", {"status": "unloaded", "exit_code": 0})
-        await house.until(lambda: models.get("elsewhere").status is Status.STOPPED)
-
-
-async def test_a_home_stays_the_home_while_it_is_away_and_is_none_when_it_is_no_router(
-    house: House, fake: FakeRouter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "HASTY_SECONDS", 0.05)
-    async with house.run() as models:
-        await fake.stop()
-        await house.until(lambda: not models.has_router)
-        house.home = None
-        with pytest.raises(UnavailableError, match="connection refused"):
-            await models.load("known", {})
-        assert models.get("known").upstream == UPSTREAM
-        fake.answers["/models"] = (200, {"object": "list", "data": [{"id": "the only one"}]})
-        await fake.start()
-        await house.until(lambda: not models.all())
-        await house.register("a")
-        with pytest.raises(ConflictError, match="--manage-llama-server"):
-            await models.load("a", {})
-        house.home = Home(UPSTREAM, fake.url)
-        with pytest.raises(ConflictError, match="not in router mode"):
-            await models.load("a", {})
-
-
 async def test_a_router_that_is_silent_learns_of_a_model_later(
     house: House, fake: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,29 +85,6 @@ async def test_a_router_that_is_silent_learns_of_a_model_later(
         await models.load("a", {})
         await house.settle("a", Status.RUNNING)
         assert models.problem is None
-
-
-async def test_parameters_that_the_router_does_not_take_leave_it_as_it_was(
-    house: House, fake: FakeRouter, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with house.run() as models:
-        await house.register("a")
-        before = house.preset.read_text()
-        refusal = (500, {"error": {"message": "option 'temp' not recognized"}})
-        fake.answers[RELOAD] = refusal
-        await house.runtime.change({"options": {"temperature": 0.5}})
-        await house.until(lambda: models.problem is not None)
-        assert "option 'temp' not recognized" in str(models.problem)
-        for change in (house.register("b"), models.update("a", {"options": {}}), models.remove("a")):
-            with pytest.raises(RefusedError):
-                await change
-        assert [model.name for model in models.all()] == ["a", "known"]
-        await house.until(lambda: house.preset.read_text() == before)
-        fake.answers.clear()
-        await house.runtime.change({"options": {"temperature": 0.6}})
-        await house.until(lambda: models.problem is None)
-        await house.register("b")
-        assert house.preset.read_text().count("temperature = 0.6") == 2
 
 
 async def test_a_model_that_ends_is_loaded_with_what_is_wanted_by_the_next_request(

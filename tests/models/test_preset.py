@@ -185,9 +185,9 @@ def test_a_comment_that_somebody_has_added_does_no_harm() -> None:
 
 
 def test_the_files_of_others_are_known() -> None:
-    assert preset.is_ours(preset.render({}))
-    assert preset.is_ours("\n")
-    assert not preset.is_ours("[*]\nctx-size = 4096\n")
+    assert preset.writer(preset.render({})) == ""
+    assert preset.writer("\n") == ""
+    assert preset.writer("[*]\nctx-size = 4096\n") is None
 
 
 def _values(name: str) -> st.SearchStrategy[Value]:

@@ -214,7 +214,7 @@ async def test_a_router_that_goes_and_comes_back_is_followed(house: House, route
 
         await asyncio.to_thread(router.start)
         assert sorted(router.states()) == ["a", "b"]
-        await house.until(lambda: models.has_router)
+        await house.until(lambda: house.has_router)
         await models.load("b", {})
         await house.settle("b", Status.RUNNING)
 

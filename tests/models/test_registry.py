@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
 import pytest
 
 from exporter.errors import StoreError
 from exporter.models import registry as module
 from exporter.models.model import ConflictError, Document, FailedError, Registered, UnavailableError
 from exporter.models.registry import Registry, read, write
+from exporter.tasks import cancel, spawn
 from tests.models.test_runtime import Board
 
 A = Registered(
@@ -91,6 +96,47 @@ async def test_a_change_is_undone(caplog: pytest.LogCaptureFixture) -> None:
     assert "could not be taken back" in caplog.text
 
 
+class Slow(Board):
+    """It has what it was given before it says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+
+    async def put(self, documents: Mapping[str, Document]) -> None:
+        await super().put(documents)
+        await self.answers.wait()
+
+    async def delete(self, name: str) -> None:
+        await super().delete(name)
+        await self.answers.wait()
+
+
+@pytest.mark.parametrize("verb", ["put", "delete", "undo"])
+async def test_a_change_that_nobody_waits_for_is_made_in_the_store_and_here(verb: str) -> None:
+    shelf, late = Slow(), asyncio.Event()
+    shelf.answers.set()
+    registry = await opened(shelf)
+    await registry.put([B])
+    registry.changed_late = late.set
+    shelf.answers.clear()
+    do: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+        "put": lambda: registry.put([A]),
+        "delete": lambda: registry.delete("b"),
+        "undo": lambda: registry.undo({}),
+    }
+    change = spawn(do[verb](), name="change")
+    while len(shelf.documents) == 1:
+        await asyncio.sleep(0)
+    await cancel(change)
+    after = spawn(registry.put([Registered("c")]), name="after")
+    assert list(registry.models) == ["b"], "nobody has said that it is done"
+    shelf.answers.set()
+    await after
+    assert late.is_set()
+    assert list(registry.models) == list(shelf.documents) == (["b", A.name, "c"] if verb == "put" else ["c"])
+
+
 async def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIMIT", 2)
     registry = Registry(None)
@@ -120,6 +166,13 @@ def test_what_another_version_has_written_is_read_as_far_as_it_goes(
     document: Document, expected: Registered | None
 ) -> None:
     assert read("b", document) == expected
+
+
+def test_an_option_that_is_not_valid_any_more_is_left_out_and_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    found = read("b", {"options": {"n_ctx": 512, "top_p": 7}})
+    assert found is not None
+    assert found.options == {"n_ctx": 512}
+    assert "top_p" in str(caplog.records[-1].__dict__["reason"])
 
 
 def test_a_name_that_cannot_be_written_is_left_out() -> None:

@@ -42,4 +42,4 @@ class Watched:
 
 
 def entry(state: ModelState) -> Entry:
-    return Entry(ListedModel("a", ("other",), state, context_size=512), None, (), None, None, "preset")
+    return Entry(ListedModel("a", ("other",), state, context_size=512), (), "preset")

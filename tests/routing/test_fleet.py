@@ -638,6 +638,23 @@ def test_last_use_of_a_routers_model() -> None:
     assert watched.fleet.last_used("box", "small", 6000.0) == 4000.0
     assert watched.fleet.last_used("box", "large", 6000.0) is None
     assert watched.fleet.last_used("box", "gone", 6000.0) is None
+    assert watched.fleet.last_used("nobody", "small", 6000.0) is None
+
+
+def test_what_was_used_is_known_of_the_models_that_a_router_has_now() -> None:
+    box = upstream("box")
+    small, large = model(box, "small", "Q2"), model(box, "large", "Q4")
+    watched = Watched(box)
+    watched.see(UP, "box", backends=(small,), router=True)
+    plan = watched.plan(named="small")
+    watched.fleet.begin(plan, plan.candidates[0], 4000.0).end()
+    watched.see(UP, "box", backends=(large, small), router=True)
+    assert (watched.fleet.last_used("box", "small", 5000.0), watched.fleet.last_used("box", "large", 5000.0)) == (
+        4000.0,
+        None,
+    )
+    watched.see(UP, "box", backends=(large,), router=True)
+    assert watched.fleet.last_used("box", "small", 6000.0) is None
 
 
 def test_a_newcomer_is_not_given_everything() -> None:

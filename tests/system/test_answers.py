@@ -17,6 +17,8 @@ from exporter.system.answers import (
     NoAnswerError,
     NoConnectionError,
     SilenceError,
+    is_refused,
+    is_shortage,
     translate,
     words_for,
 )
@@ -197,6 +199,29 @@ async def test_a_feature_of_a_server_that_is_gone_says_so(client: httpx.AsyncCli
 def test_errors_in_words(error: Exception, kind: type[NoAnswerError], words: str) -> None:
     translated = translate(error)
     assert (type(translated), str(translated)) == (kind, words)
+
+
+def caused(error: Exception) -> Exception:
+    wrapped = httpx.ConnectError("all connection attempts failed")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    ("error", "refused", "short"),
+    [
+        (ConnectionRefusedError(), True, False),
+        (ExceptionGroup("all attempts", [ConnectionRefusedError(), ConnectionRefusedError()]), True, False),
+        (ExceptionGroup("all attempts", [ConnectionRefusedError(), TimeoutError()]), False, False),
+        (ExceptionGroup("all attempts", [ConnectionRefusedError(), OSError(errno.EMFILE, "")]), False, True),
+        (OSError(errno.EMFILE, "Too many open files"), False, True),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), False, False),
+        (TimeoutError(), False, False),
+    ],
+)
+def test_only_a_refused_connection_proves_that_nobody_is_there(error: Exception, refused: bool, short: bool) -> None:
+    assert (is_refused(caused(error)), is_shortage(caused(error))) == (refused, short)
+    assert not is_refused(httpx.ConnectTimeout(""))
 
 
 def test_a_circle_of_causes_ends() -> None:

@@ -265,6 +265,21 @@ async def test_the_turns_of_async_collectors_vary_by_a_tenth_and_those_of_the_ot
     assert Counter(spread.bounds) == {(0.9, 1.1): server.runs, (1.0, 1.0): 1}
 
 
+async def test_a_collector_can_be_had_look_again_before_its_turn_but_not_again_and_again() -> None:
+    server, other = Server("a"), Server("b")
+    sampler = Sampler([server, other], interval_seconds=3600.0)
+    async with running(sampler):
+        await until(sampler, lambda latest: server.runs == 1)
+        for _ in range(100):
+            sampler.hasten("llama_server:a")
+        sampler.hasten("llama_server:unheard-of")
+        await until(sampler, lambda latest: server.runs == 2)
+        assert (server.runs, other.runs) == (2, 1), "a hundred times within half a second are once"
+        sampler.hasten("llama_server:a")
+        await until(sampler, lambda latest: server.runs == 3)
+        assert other.runs == 1
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.49, 3601.0, -1.0, float("nan"), float("inf")])
 async def test_intervals_out_of_bounds_are_refused(seconds: float) -> None:
     sampler = Sampler([])

@@ -61,9 +61,9 @@ def room(
         name="Models",
         about=ABOUT,
         operations=(
-            *management.operations(desk),
+            *management.operations(desk, changing),
             *starting.operations(desk, starts),
-            *management.operations_on_one(desk),
+            *management.operations_on_one(desk, changing),
             *configuring.operations(desk, changing),
             *monitoring.operations(desk),
             *tuning.operations(desk, changing),

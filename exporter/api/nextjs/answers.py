@@ -9,18 +9,19 @@ from collections.abc import Callable, Mapping
 from secrets import token_hex
 from types import MappingProxyType
 
-from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from exporter.api.documents import NO_CACHE, encode
 from exporter.api.nextjs.error_documents import Error, ErrorFacts, PlainError
+from exporter.api.nextjs.mistakes import shortened
 from exporter.api.nextjs.rate_limit import Verdict
+from exporter.api.request_id import REQUEST_ID, given_id
 from exporter.asgi import Receive, Scope, Send
 from exporter.utc import utc
 
 API_VERSION = "v1.0.0"
-REQUEST_ID = "X-Request-ID"
-REQUEST_ID_LIMIT = 128
+LONGEST_MESSAGE = 1000
+"""Characters."""
 RETRY_SECONDS = 5
 """After which a service that is away may be back."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -46,9 +47,7 @@ def request_id(scope: Scope) -> str:
     time."""
     known: str | None = scope.get(_ID)
     if known is None:
-        asked = Headers(scope=scope).get(REQUEST_ID, "").strip()
-        usable = 0 < len(asked) <= REQUEST_ID_LIMIT and asked.isascii() and asked.isprintable()
-        known = scope[_ID] = asked if usable else f"req_{token_hex(8)}"
+        known = scope[_ID] = given_id(scope) or f"req_{token_hex(8)}"
     return known
 
 
@@ -82,7 +81,7 @@ class Refusal(Response):
         wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(b"", status, headers={**NO_CACHE, **headers})
-        self._message = message
+        self._message = shortened(message, LONGEST_MESSAGE)
         self._fields = dict(fields)
         self._wall = wall
         if status == 503 and "retry-after" not in self.headers:
@@ -110,7 +109,7 @@ class Refusal(Response):
         return {
             "error": f"{self._message} ({facts['details']})" if self._fields else self._message,
             "success": False,
-            "model": plainly["model"],
+            "model": plainly["model"] and shortened(plainly["model"]),
             "status": "not_found" if self.status_code == 404 else "error",
             "message": self._message,
             "code": facts["code"],

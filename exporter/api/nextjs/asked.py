@@ -4,24 +4,19 @@ with what was probably meant."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, TypeVar, get_args
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from exporter.api.nextjs.mistakes import reasons
 from exporter.models.model import InvalidError, ModelsError, Value
 from exporter.models.runtime import LogLevel
-from exporter.settings.variables import nearest
 
 WRONG = "the body is not as it should be"
-LONGEST_NAME = 200
-"""For longer ones, no other is proposed."""
-MISTAKES = 100
-"""That many are named."""
-MOST_MISTAKES = 1000
-"""Beyond that none is: to put them into words takes longer than streams can wait."""
-VALUE_KINDS = frozenset(("bool", "int", "float", "str"))
+MOST_MODELS = 1000
+"""In one request."""
 Paths = Annotated[list[str], Field(max_length=1000)]
 Patterns = Annotated[list[str], Field(max_length=100)]
 Options = dict[str, Value]
@@ -90,7 +85,7 @@ class Entries(Asked):
         }
     )
 
-    models: Annotated[list[Entry], Field(min_length=1, max_length=10_000)]
+    models: Annotated[list[Entry], Field(min_length=1, max_length=MOST_MODELS)]
 
 
 class Changes(Asked):
@@ -127,8 +122,8 @@ class LoadRequest(Asked):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"config": {"n_ctx": 4096, "temperature": 0.7}}]})
 
-    config: Options | None = None
-    """Parameters by name, for this load and later ones."""
+    config: dict[str, Value | None] | None = None
+    """Parameters by name, for this load and later ones; null: no value of its own any more."""
 
 
 class UnloadRequest(Asked):
@@ -186,44 +181,3 @@ def naming(rename: Callable[[str], str]) -> Iterator[None]:
     except ModelsError as error:
         error.fields = {rename(name): reason for name, reason in error.fields.items()}
         raise
-
-
-def reasons(kind: type[BaseModel], error: ValidationError, at: str = "") -> dict[str, str]:
-    """By field, what is wrong with it; `body` stands for the whole."""
-    if error.error_count() > MOST_MISTAKES:
-        return {"body": f"has {error.error_count()} mistakes; /openapi.json says what it should be"}
-    found: dict[str, str] = {}
-    for each in error.errors(include_url=False, include_context=False, include_input=False)[:MISTAKES]:
-        path = [str(part) for part in each["loc"]]
-        reason = each["msg"].removeprefix("Value error, ")
-        if len(path) > 2 and path[-1] in VALUE_KINDS:  # pydantic names the types that it tried
-            path.pop()
-            reason = "must be true, false, a number or a text"
-        elif each["type"] == "extra_forbidden":
-            reason = unknown(path[-1], _keys(kind, path[:-1]))
-        elif each["type"] in ("model_type", "dict_type"):
-            reason = "must be an object"
-        found.setdefault((at + ".".join(path)).rstrip(".")[:500] or "body", reason)
-    return found
-
-
-def _keys(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """The names that can stand at a place within `kind`."""
-    for part in path:
-        field = next((each for name, each in kind.model_fields.items() if part in (name, each.alias)), None)
-        inner = _model_in(field.annotation) if field is not None else None
-        kind = inner if inner is not None else kind
-    return [field.alias or name for name, field in kind.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """That of `list[Entry]`, or of `Intervals | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for each in get_args(annotation) if (found := _model_in(each)) is not None), None)
-
-
-def unknown(name: str, known: Sequence[str]) -> str:
-    """What to say of a name that nobody knows."""
-    meant = nearest(name, known) if len(name) <= LONGEST_NAME else None
-    return f"unknown; did you mean {meant!r}?" if meant is not None else "unknown"

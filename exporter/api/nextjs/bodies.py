@@ -4,7 +4,7 @@ values one may hold. The routes of this room read all theirs here."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic_core import from_json
@@ -15,7 +15,7 @@ from exporter.models.model import InvalidError, UnavailableError
 
 LIMIT_BYTES = 10_000_000
 SHORT_BYTES = 64 << 10
-"""Longer ones are long."""
+"""One is long when more of it has come: what a head says of it takes nobody's place."""
 LONG_BODIES = 4
 """That many are held at once; who comes then is asked to come again."""
 VALUES = 50_000
@@ -32,30 +32,30 @@ class Bodies:
     async def json(self, request: Request) -> Any:
         """What the body holds; an absent one is `{}`. Raises InvalidError, UnavailableError, and HTTPException as
         `read_body`."""
-        with self._place(request):
-            return parse(await read_body(request, self._limit_bytes))
+        with self._place() as grows:
+            return parse(await read_body(request, self._limit_bytes, grows))
 
     async def leniently(self, request: Request) -> dict[str, Any]:
-        """The object in the body; `{}` for anything else. Raises UnavailableError, and HTTPException as
-        `read_body`."""
-        with self._place(request):
-            body = await read_body(request, self._limit_bytes)
-            try:
-                found = parse(body)
-            except InvalidError:
-                return {}
+        """The object in the body; `{}` where it holds anything else. Raises as `json`."""
+        found = await self.json(request)
         return found if isinstance(found, dict) else {}
 
     @contextlib.contextmanager
-    def _place(self, request: Request) -> Iterator[None]:
-        """While the body is read. One that does not say how long it is may be long."""
-        said = request.headers.get("content-length", "")
-        is_long = "transfer-encoding" in request.headers or (said.isdigit() and int(said) > SHORT_BYTES)
-        if is_long and self._long >= LONG_BODIES:
-            raise UnavailableError("too many long bodies are being read; try again")
-        self._long += is_long
+    def _place(self) -> Iterator[Callable[[int], None]]:
+        """While a body is read: what takes its length so far, and a place as soon as it is long."""
+        is_long = False
+
+        def grows(length: int) -> None:
+            nonlocal is_long
+            if is_long or length <= SHORT_BYTES:
+                return
+            if self._long >= LONG_BODIES:
+                raise UnavailableError("too many long bodies are being read; try again")
+            self._long += 1
+            is_long = True
+
         try:
-            yield
+            yield grows
         finally:
             self._long -= is_long
 

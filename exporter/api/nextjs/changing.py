@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,9 @@ from exporter.api.nextjs.asked import WRONG
 from exporter.api.nextjs.config import BY_NAME, config_data
 from exporter.api.nextjs.config_documents import ConfigData
 from exporter.api.nextjs.desk import Desk
+from exporter.api.nextjs.mistakes import shortened
 from exporter.models import parameters
-from exporter.models.model import InvalidError, ModelsError, UnavailableError, Value
+from exporter.models.model import LOADED, InvalidError, Model, ModelsError, UnavailableError, Value
 from exporter.models.places import Places
 from exporter.models.runtime import RuntimeSettings
 from exporter.worker import Worker, outcome
@@ -33,9 +34,14 @@ FIELDS = {
     "appConfig.notificationsEnabled": "notifications",
 }
 """What the document calls it, and what `RuntimeSettings` does. Parameters are `llama_config.` and their name."""
+LONGEST_REASON = 300
 FOLDER_SECONDS = 5.0
 """Longest look at a folder; that of a dead file server never ends."""
 RELOAD = "model {name}: it runs with other parameters; load it again"
+NO_ROUTER = (
+    "llama-server: none here takes parameters over the API; start it anew with them, or run one in router mode "
+    "(without a model), or have the sidecar run one (--manage-llama-server PATH)"
+)
 RESTART = "llama-server: it keeps as many models loaded as before, until the sidecar is restarted"
 
 
@@ -90,7 +96,7 @@ class Changing:
             job = self._folders.submit(lambda: _folder(self._places, path))
             return await asyncio.wait_for(outcome(job), FOLDER_SECONDS)
         except TimeoutError:
-            raise UnavailableError(f"{path} does not answer") from None
+            raise UnavailableError(f"{shortened(path)} does not answer") from None
 
     def model(self, name: str) -> str:
         """The name, where there is such a model. Raises UnknownModelError."""
@@ -99,13 +105,20 @@ class Changing:
     def _restart(self, before: RuntimeSettings, after: RuntimeSettings) -> list[str]:
         found = []
         if before.options != after.options:
-            models = self._desk.models.all()
-            found = [RELOAD.format(name=each.name) for each in models if each.outdated]
+            found = running_on(self._desk, self._desk.models.all())
         server = self._desk.server()
         wanted = self._desk.facts.max_loaded if after.max_loaded is None else after.max_loaded
         if before.max_loaded != after.max_loaded and server is not None and server.models_max not in (None, wanted):
             found.append(RESTART)
         return found
+
+
+def running_on(desk: Desk, models: Iterable[Model]) -> list[str]:
+    """Which of these models go on with other parameters than are set, and what to do. Where no llama-server loads
+    models, whatever is loaded never hears of parameters that are set here."""
+    if desk.models.home is None and desk.server() is None:
+        return [NO_ROUTER] if any(each.status in LOADED for each in models) else []
+    return [RELOAD.format(name=each.name) for each in models if each.outdated]
 
 
 def fields(base: RuntimeSettings, change: Change) -> dict[str, Any]:
@@ -137,7 +150,9 @@ def read_options(options: Mapping[str, Any], at: str) -> dict[str, Any]:
     try:
         found = parameters.check({name: value for name, value in options.items() if name not in unset})
     except InvalidError as error:
-        raise InvalidError(WRONG, {f"{at}{name[:200]}": reason for name, reason in error.fields.items()}) from None
+        if not error.fields:
+            raise
+        raise InvalidError(WRONG, {f"{at}{shortened(name)}": reason for name, reason in error.fields.items()}) from None
     return {
         **{f"{OPTION}{parameter.name}": None for parameter in unset.values()},
         **{f"{OPTION}{name}": value for name, value in found.items()},
@@ -156,11 +171,11 @@ def flat(data: ConfigData) -> Iterator[tuple[str, Any]]:
 
 def reason(error: ModelsError) -> str:
     """Why one value cannot be had."""
-    return next(iter(error.fields.values()), str(error))
+    return shortened(next(iter(error.fields.values()), str(error)), LONGEST_REASON)
 
 
 def _folder(places: Places, path: str) -> str:
     found = str(places.resolve(path))
     if not os.path.isdir(found):
-        raise InvalidError(f"{path} is no folder")
+        raise InvalidError(f"{shortened(path)} is no folder")
     return found

@@ -7,11 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from exporter.api.nextjs.asked import MISTAKES, WRONG, read
+from exporter.api.nextjs.asked import WRONG, read
 from exporter.api.nextjs.changing import OPTION, Change, Changing, read_options, reason
 from exporter.api.nextjs.config_asked import ConfigChange
 from exporter.api.nextjs.desk import Desk
 from exporter.api.nextjs.lenient import FIXED, FLAT_KEYS, NOT_HERE, wishes
+from exporter.api.nextjs.mistakes import MISTAKES, shortened
 from exporter.models.model import InvalidError, ModelsError, OutsideError
 
 ENVELOPE = frozenset(("success", "data", "timestamp"))
@@ -29,7 +30,7 @@ async def read_change(body: Any, desk: Desk, changing: Changing) -> tuple[Change
     ignored: dict[str, str] = {}
     if not DOCUMENTED & said.keys() and (FLAT_KEYS | FORMS) & said.keys():
         strange = [key for key in said if key not in FLAT_KEYS | FORMS]
-        ignored = {key[:200]: NOT_HERE for key in strange[:MISTAKES]}
+        ignored = {shortened(key): NOT_HERE for key in strange[:MISTAKES]}
         said = {key: value for key, value in said.items() if key not in strange}
     asked = read(ConfigChange, {key: value for key, value in said.items() if key not in FLAT_KEYS})
     change = Change(reset=asked.reset)
@@ -42,8 +43,10 @@ async def _take_forms(
     said: dict[str, Any], desk: Desk, changing: Changing, change: Change, ignored: dict[str, str]
 ) -> None:
     for wish in wishes(said, desk.facts, desk.runtime.current, managed=desk.server() is not None):
+        if wish.ignored and len(ignored) >= MISTAKES:
+            continue
         if wish.ignored:
-            ignored[wish.key[:200]] = wish.ignored
+            ignored[shortened(wish.key)] = wish.ignored
         elif wish.name == DIR:
             try:
                 change.values[DIR] = await changing.folder(wish.value)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.nextjs import config_examples as examples
-from exporter.api.nextjs.asked import MISTAKES, WRONG, LoggerRequest
+from exporter.api.nextjs.asked import WRONG, LoggerRequest
 from exporter.api.nextjs.changing import Change, Changing
 from exporter.api.nextjs.config import config, log_level
 from exporter.api.nextjs.config_asked import ConfigChange
@@ -16,6 +16,7 @@ from exporter.api.nextjs.config_change import read_change
 from exporter.api.nextjs.config_documents import Config, ConfigChanged, Logger, ModelTemplates
 from exporter.api.nextjs.desk import HEADERS, WITH_BODY, Desk, found, refusals
 from exporter.api.nextjs.lenient import LEVELS, NOT_HERE
+from exporter.api.nextjs.mistakes import MISTAKES, shortened
 from exporter.api.operation import Answer, Operation
 from exporter.models.model import InvalidError
 from exporter.utc import utc
@@ -72,7 +73,7 @@ class Configuring:
         said = next(iter(levels), None)
         if said is not None:
             await self._changing.apply(Change({"appConfig.logLevel": body[said]}))
-        ignored = {key[:200]: NOT_HERE for key in [*body][:MISTAKES] if key != said}
+        ignored = {shortened(key): NOT_HERE for key in [*body][:MISTAKES] if key != said}
         return found(self._logger("Logger configuration updated", ignored))
 
     async def templates(self, _: Request) -> Response:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.api.documents import json_answer
+from exporter.api.documents import NO_CACHE, json_answer
 from exporter.api.nextjs.answers import Refusal, request_id
 from exporter.api.nextjs.bodies import Bodies
 from exporter.api.nextjs.error_documents import AnyError
 from exporter.api.nextjs.facts import Facts, SocketFigures
+from exporter.api.nextjs.mistakes import LONGEST_SHOWN, shortened
 from exporter.api.nextjs.recent import Recent
-from exporter.api.operation import Answer, Handler
+from exporter.api.operation import JSON, Answer, Handler
 from exporter.api.views import Views
 from exporter.models.managed import ManagedServer
 from exporter.models.model import ModelsError
@@ -48,6 +49,9 @@ REFUSED = {
 }
 WITH_BODY = (400, 408, 413, 503)
 """How taking a body can end."""
+
+LONGEST_FIELD = 300
+"""Characters of a field's name, and of what is wrong with it."""
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +94,37 @@ class Desk:
                 if error.status == 500:
                     log.warning(
                         "a request to the model manager failed",
-                        extra={"path": request.url.path, "request_id": request_id(request.scope), "reason": str(error)},
+                        extra={
+                            "path": shortened(request.url.path),
+                            "request_id": request_id(request.scope),
+                            "reason": str(error),
+                        },
                     )
-                return Refusal(error.status, str(error), error.fields, wall=self.views.wall)
+                message = _shortened(str(error), request.path_params.values())
+                return Refusal(error.status, message, _named(error.fields), wall=self.views.wall)
 
         return guarded
+
+
+def _shortened(message: str, names: Iterable[str]) -> str:
+    """With no more than the beginning of names that nobody has."""
+    for name in names:
+        if len(name) > LONGEST_SHOWN:
+            for written in (name, repr(name)[1:-1]):
+                message = message.replace(written, shortened(name))
+    return message
+
+
+def _named(fields: Mapping[str, str]) -> dict[str, str]:
+    names = {name: ".".join(map(shortened, name.split("."))) for name in fields}
+    return {shortened(names[name], LONGEST_FIELD): shortened(fields[name], LONGEST_FIELD) for name in fields}
 
 
 def found(document: object, status: int = 200) -> Response:
     """A document."""
     return json_answer(document, status)
+
+
+def written(document: bytes) -> Response:
+    """One that is JSON already."""
+    return Response(document, headers=NO_CACHE, media_type=JSON)

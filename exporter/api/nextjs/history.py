@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from exporter.api.documents import encode
-from exporter.api.nextjs.machine import DIGITS, known_percent, share
+from exporter.api.machine import known_percent, requests_last_minute, rounded, sampled_at
+from exporter.api.nextjs.machine import DIGITS, share
 from exporter.api.nextjs.monitoring_documents import (
     ChartPoint,
     Charts,
@@ -18,9 +18,11 @@ from exporter.api.nextjs.monitoring_documents import (
     HistorySummary,
     Resolution,
 )
+from exporter.api.nextjs.slices import array, splice
+from exporter.api.views import Views
 from exporter.models.model import InvalidError
 from exporter.store.figures import MachinePoint
-from exporter.system.summary import Summary
+from exporter.system.summary import summarize
 from exporter.utc import utc
 
 MICROSECONDS = 1_000_000
@@ -29,8 +31,23 @@ RESOLUTIONS: Mapping[Resolution, int] = {"1m": 60, "5m": 300, "15m": 900, "1h": 
 FEWEST_HOURS, MOST_HOURS = 1, 168
 DEFAULT_HOURS = 24.0
 NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
-CHARTED = 300
-"""Points of a chart: the newest."""
+CHARTED = 60
+"""Points of a chart: a front end that adds to them keeps so many."""
+
+
+class Present(NamedTuple):
+    """What charts end with. None: unknown."""
+
+    sampled_at: float
+    """UTC seconds since the epoch."""
+    cpu: float | None = None
+    """Percent, as memory and gpu."""
+    memory: float | None = None
+    requests: float | None = None
+    """A minute."""
+    gpu: float | None = None
+    power: float | None = None
+    """Watts."""
 
 
 class Span(NamedTuple):
@@ -64,13 +81,13 @@ def read_span(query: Mapping[str, str], wall: float) -> Span:
     return Span(wall - hours * 3600, wall, resolution)
 
 
-def history(span: Span, points: Sequence[MachinePoint], now: Summary | None) -> History:
-    """The steps, their summary and charts. `now`: the machine at the end of the span, where it was looked at."""
-    return {**frame(span, points, now), "metrics": [history_point(each) for each in points]}
+async def written(span: Span, points: Sequence[MachinePoint], now: Present) -> bytes:
+    """The steps, their summary and charts, as JSON."""
+    return splice(frame(span, points, now), {"metrics": await array(points, history_point)})
 
 
-def frame(span: Span, points: Sequence[MachinePoint], now: Summary | None) -> History:
-    """The same without the steps."""
+def frame(span: Span, points: Sequence[MachinePoint], now: Present) -> History:
+    """The document without the steps."""
     return {
         "period": {"start": utc(span.start), "end": utc(span.end), "resolution": span.resolution},
         "metrics": [],
@@ -78,12 +95,6 @@ def frame(span: Span, points: Sequence[MachinePoint], now: Summary | None) -> Hi
         "success": True,
         "data": charts(span, points, now),
     }
-
-
-def write(document: History, points: Sequence[bytes]) -> bytes:
-    """What `frame` made, with the steps as JSON: they are written in slices, so that streams flow meanwhile."""
-    head, _, tail = encode(document).partition(b'"metrics":[]')
-    return b"".join((head, b'"metrics":[', b",".join(points), b"]", tail))
 
 
 def history_point(point: MachinePoint) -> HistoryPoint:
@@ -115,22 +126,23 @@ def summary(points: Sequence[MachinePoint]) -> HistorySummary:
     }
 
 
-def charts(span: Span, points: Sequence[MachinePoint], now: Summary | None) -> Charts:
-    """The newest steps, and the present: a front end that gets none makes some up."""
+def charts(span: Span, points: Sequence[MachinePoint], now: Present) -> Charts:
+    """The newest steps and the present: a front end that gets none makes some up. It takes what stands at the same
+    index for the same moment, so all have the same times; what is not known at one is null."""
     newest = points[-(CHARTED - 1) :]
+    times = [*map(at, newest), max([now.sampled_at, *map(at, newest[-1:])])]
 
     def per_minute(point: MachinePoint) -> float:
         """The last step has only begun; of what is younger than a minute, nobody knows what a minute would have."""
         seconds = min(span.step_seconds, max(span.end - at(point), 60.0))
         return round(point.requests / seconds * 60, DIGITS)
 
-    present = _present(now)
     return {
-        "cpu": _chart(((at(p), known_percent(p.cpu_utilization)) for p in newest), span.end, present["cpu"]),
-        "memory": _chart(((at(p), known_percent(p.memory_utilization)) for p in newest), span.end, present["memory"]),
-        "requests": _chart(((at(p), per_minute(p)) for p in newest), span.end, None),
-        "gpuUtil": _chart(((at(p), known_percent(p.gpu_utilization)) for p in newest), span.end, present["gpu"]),
-        "power": _chart(((at(p), _rounded(p.gpu_power_watts)) for p in newest), span.end, present["power"]),
+        "cpu": _chart(times, [*(known_percent(p.cpu_utilization) for p in newest), now.cpu]),
+        "memory": _chart(times, [*(known_percent(p.memory_utilization) for p in newest), now.memory]),
+        "requests": _chart(times, [*map(per_minute, newest), now.requests]),
+        "gpuUtil": _chart(times, [*(known_percent(p.gpu_utilization) for p in newest), now.gpu]),
+        "power": _chart(times, [*(rounded(p.gpu_power_watts) for p in newest), now.power]),
     }
 
 
@@ -139,22 +151,26 @@ def at(point: MachinePoint) -> float:
     return point.start_us / MICROSECONDS
 
 
-def _present(now: Summary | None) -> dict[str, float | None]:
-    if now is None:
-        return dict.fromkeys(("cpu", "memory", "gpu", "power"))
-    return {
-        "cpu": known_percent(now.cpu_utilization),
-        "memory": share(now.memory_used_bytes, now.memory_total_bytes),
-        "gpu": known_percent(now.gpu_utilization),
-        "power": _rounded(now.gpu_power_watts),
-    }
+def present(views: Views) -> Present:
+    """The machine as it was sampled last, and what was asked of it in the last minute."""
+    snapshot = views.snapshot()
+    now = summarize(snapshot)
+    return Present(
+        sampled_at(views, snapshot),
+        known_percent(now.cpu_utilization),
+        share(now.memory_used_bytes, now.memory_total_bytes),
+        float(requests_last_minute(views)) if views.recording else None,
+        known_percent(now.gpu_utilization),
+        rounded(now.gpu_power_watts),
+    )
 
 
-def _chart(values: Iterable[tuple[float, float | None]], end: float, present: float | None) -> list[ChartPoint]:
+def _chart(times: Sequence[float], values: Sequence[float | None]) -> list[ChartPoint]:
+    if all(value is None for value in values):
+        return []
     return [
         {"time": utc(wall), "displayTime": utc(wall)[11:16], "value": value}
-        for wall, value in (*values, (end, present))
-        if value is not None
+        for wall, value in zip(times, values, strict=True)
     ]
 
 
@@ -164,7 +180,3 @@ def _over(combine: Callable[[list[float]], float], figures: list[float]) -> floa
 
 def _mean_ms(point: MachinePoint) -> float | None:
     return round(point.duration_us / point.requests / 1000, DIGITS) if point.requests else None
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(max(value, 0.0), DIGITS)

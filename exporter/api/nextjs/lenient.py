@@ -1,5 +1,8 @@
 """What front ends send as a configuration: `serverConfig` and `appConfig`, or the keys of these on the top level,
-always complete, with whatever they fell back to. What can be set of it is; what cannot is said, and is no error."""
+always complete, with whatever they fell back to. What can be set of it is; what cannot is said, and is no error.
+
+They take our 0 for nothing, and send something else in its place when a form is saved that nobody has touched. So these
+values change nothing as long as ours is 0: who wants them then says so in the documented form."""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ FLAT_KEYS = SERVER_KEYS | APP_KEYS | DEFAULTS_KEYS
 FIXED = "is set where the sidecar is started"
 NOT_MANAGED = "the sidecar runs no llama-server itself; whoever starts it sets this (--models-max)"
 NOT_HERE = "has no meaning here"
+FALLBACKS: Mapping[str, int] = {"ctx_size": 8192, "threads": -1, "gpu_layers": -1, "maxConcurrentModels": 1}
+"""What they send for 0."""
 LEVELS: tuple[LogLevel, ...] = ("error", "warn", "info", "debug", "verbose")
 MOST_MODELS = 1000
 
@@ -52,6 +57,8 @@ def _read(prefix: str, key: str, value: Any, facts: Facts, now: RuntimeSettings,
         return
     shown: dict[str, Any] = {**server_config(facts, now), **app_config(facts, now)}
     if key in shown and shown[key] == value and type(shown[key]) is type(value):
+        return
+    if key in FALLBACKS and shown[key] == 0 and value == FALLBACKS[key] and type(value) is int:
         return
     if key in ("host", "port", "serverPath"):
         yield Wish(at, ignored=FIXED)

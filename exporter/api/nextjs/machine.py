@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from exporter.api import machine
 from exporter.api.documents import percent
+from exporter.api.machine import known_percent, sampled_at, sums_of
 from exporter.api.nextjs.models import READY
 from exporter.api.nextjs.monitoring_documents import (
     Disk,
@@ -18,8 +20,8 @@ from exporter.api.nextjs.monitoring_documents import (
     RequestFigures,
     System,
 )
+from exporter.api.nextjs.slices import array, splice
 from exporter.api.views import Views
-from exporter.live.totals import Sums
 from exporter.models.model import LOADED, Model
 from exporter.system.snapshot import GpuSnapshot, HostSnapshot, Snapshot
 from exporter.system.summary import summarize
@@ -27,29 +29,12 @@ from exporter.utc import utc
 
 MB = 1 << 20
 GB = 1e9
-DIGITS = 2
+DIGITS = machine.DIGITS
 
 
 def share(part: float | None, whole: float | None) -> float | None:
     """Percent of a whole; None where one of both is not known."""
-    return percent(part / whole, DIGITS) if part is not None and whole else None
-
-
-def known_percent(part: float | None) -> float | None:
-    """A share from 0 to 1 in percent."""
-    return None if part is None else percent(part, DIGITS)
-
-
-def sums_of(views: Views) -> Sums:
-    """Requests since the start; none where nothing is recorded."""
-    return views.totals.whole() if views.recording else Sums()
-
-
-def sampled_at(views: Views, snapshot: Snapshot) -> float:
-    """When the machine was looked at, in UTC seconds since the epoch."""
-    status = snapshot.collectors.get("host")
-    age = 0.0 if status is None or status.sampled_at is None else max(0.0, views.clock() - status.sampled_at)
-    return views.wall() - age
+    return known_percent(machine.share(part, whole))
 
 
 def monitoring(views: Views, snapshot: Snapshot, host: HostSnapshot, models: Sequence[Model]) -> Monitoring:
@@ -123,17 +108,19 @@ def request_figures(views: Views) -> RequestFigures:
     }
 
 
-def latest(views: Views, snapshot: Snapshot, host: HostSnapshot, models: Sequence[Model]) -> Latest:
-    """The machine and each model."""
-    shown, requests = latest_system(views, snapshot, host), requests_by_model(views)
-    items = [latest_model(each, requests) for each in models]
-    return {
+async def written_latest(views: Views, snapshot: Snapshot, host: HostSnapshot, models: Sequence[Model]) -> bytes:
+    """The machine and each model, as JSON."""
+    shown, requests = latest_system(views, snapshot, host), requests_by_model(views, snapshot, models)
+    document: Latest = {
         "system": shown,
-        "models": items,
+        "models": [],
         "success": True,
-        "data": {"system": shown, "models": items},
+        "data": {"system": shown, "models": []},
         "timestamp": utc(sampled_at(views, snapshot)),
     }
+    same = {"models": await array(models, lambda each: latest_model(each, requests))}
+    data = splice(document["data"], same)
+    return splice(document, {**same, "data": data})
 
 
 def latest_system(views: Views, snapshot: Snapshot, host: HostSnapshot) -> LatestSystem:
@@ -151,11 +138,28 @@ def latest_system(views: Views, snapshot: Snapshot, host: HostSnapshot) -> Lates
     }
 
 
-def requests_by_model(views: Views) -> Mapping[str, int]:
-    """Since the start, by the name of the model."""
+def requests_by_model(views: Views, snapshot: Snapshot, models: Sequence[Model]) -> Mapping[str, int]:
+    """Since the start, by the name of the model in the list: over all upstreams, and all names that it has there."""
     found: dict[str, int] = {}
-    for (_, name), course in views.history.models.items() if views.recording else ():
+    owners = owners_of(snapshot, models)
+    for place, course in views.history.models.items() if views.recording else ():
+        name = owners.get(place, place[1])
         found[name] = found.get(name, 0) + course.queries
+    return found
+
+
+def owners_of(snapshot: Snapshot, models: Sequence[Model]) -> Mapping[tuple[str, str], str]:
+    """Names of models in the list by upstream and name there: upstreams have aliases, and know nothing of names that
+    were registered for their files."""
+    listed = {each.name for each in models}
+    files = {(each.upstream or "", each.file_name or ""): each.name for each in reversed(models) if each.file_name}
+    found: dict[tuple[str, str], str] = {}
+    for upstream, server in snapshot.servers.items():
+        for model in server.models:
+            names = [model.routed_name or model.id, model.id, *model.aliases]
+            own = next((name for name in names if name in listed), files.get((upstream, model.file_name or "")))
+            if own is not None:
+                found.update({(upstream, name): own for name in names if name == own or name not in listed})
     return found
 
 

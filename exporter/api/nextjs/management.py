@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.nextjs import model_examples as examples
-from exporter.api.nextjs.asked import INFORMATIVE, WRONG, Changes, DiscoverRequest, Entries, Entry, naming, read
-from exporter.api.nextjs.desk import HEADERS, WITH_BODY, Desk, found, refusals
+from exporter.api.nextjs.asked import INFORMATIVE, WRONG, Changes, DiscoverRequest, Entries, naming, read
+from exporter.api.nextjs.changing import Changing, reason, running_on
+from exporter.api.nextjs.desk import HEADERS, REFUSED, WITH_BODY, Desk, found, refusals, written
 from exporter.api.nextjs.model_documents import (
     Discovery,
     ModelList,
@@ -19,9 +17,11 @@ from exporter.api.nextjs.model_documents import (
     Removed,
     Updated,
 )
-from exporter.api.nextjs.models import discovery, item, model_list, one_model, registration
+from exporter.api.nextjs.models import NOBODY, discovery, item, model_list, one_model, registration
+from exporter.api.nextjs.registering import as_registered, read_entries, without
+from exporter.api.nextjs.slices import array, splice
 from exporter.api.operation import Answer, Operation
-from exporter.models.model import InvalidError, Search
+from exporter.models.model import Discovered, InvalidError, ModelsError, Search, UnknownModelError
 from exporter.utc import utc
 
 PATH = "/api/models"
@@ -29,23 +29,32 @@ ONE = f"{PATH}/{{name:path}}"
 PARTS = {"name": "Name of the model. Slashes in it may stand as they are, or as `%2F`"}
 
 
+class NoAnalysisError(UnknownModelError):
+    """Nobody analyzes models."""
+
+
 class Management:
     """The handlers."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, changing: Changing) -> None:
         self._desk = desk
+        self._changing = changing
 
     async def list(self, _: Request) -> Response:
         """All models."""
-        return found(model_list(self._desk.models.all(), self._desk.wall))
+        models = self._desk.models.all()
+        items = await array(models, item)
+        return written(splice(model_list(len(models), self._desk.wall), {"models": items, "data": items}))
 
     async def register(self, request: Request) -> Response:
         """Register models: several, or one without a list around it."""
         body = await self._desk.bodies.json(request)
-        entries, bare = read_entries(body)
+        with naming(lambda name: as_sent(name, bare=False)):
+            entries, bare = await read_entries(body)
         with naming(lambda name: as_sent(name, bare=bare)):
             models = await self._desk.models.register(entries)
-        return found(registration(models, self._desk.wall, bare=bare))
+        items = await array(models, item)
+        return written(splice(registration(models, self._desk.wall), {"data": items[1:-1] if bare else items}))
 
     async def discover(self, request: Request) -> Response:
         """Look for model files."""
@@ -55,9 +64,25 @@ class Management:
             search = search._replace(include=tuple(asked.include_patterns))
         if asked.exclude_patterns:
             search = search._replace(exclude=tuple(asked.exclude_patterns))
-        with naming(lambda name: "paths" if name == "path" else name):
-            result = await self._desk.models.discover(search)
+        result = await self._discover(search)
         return found(discovery(result, self._desk.wall))
+
+    async def _discover(self, search: Search) -> Discovered:
+        try:
+            return await self._desk.models.discover(search)
+        except ModelsError as error:
+            if error.status in (400, 403) and not any(name.startswith("paths.") for name in error.fields):
+                error.fields = await self._faulty(search, error) or error.fields
+            raise
+
+    async def _faulty(self, search: Search, error: ModelsError) -> dict[str, str]:
+        """Which folder of a search that was refused is to blame."""
+        for number, path in enumerate(search.paths):
+            try:
+                await self._changing.folder(path)
+            except ModelsError as found:
+                return {f"paths.{number}": reason(found)} if found.status == error.status else {}
+        return {}
 
     async def show(self, request: Request) -> Response:
         """One model."""
@@ -71,14 +96,23 @@ class Management:
             raise InvalidError(WRONG, {"name": "a model keeps its name: remove it, and register it anew"})
         changes = read(Changes, without(body, {"name"}))
         with naming(lambda name: as_sent(name, bare=True)):
-            model = await self._desk.models.update(name, _as_registered(changes))
+            before = self._desk.models.get(name).registered
+            model = await self._desk.models.update(name, as_registered(changes))
+        is_changed = (model.registered or NOBODY).options != (before or NOBODY).options
+        restart = running_on(self._desk, [model]) if model.outdated or is_changed else []
         answer: Updated = {
             "message": "Model updated successfully",
+            "requiresRestart": bool(restart),
+            "restart": restart,
             "success": True,
             "data": item(model),
             "timestamp": utc(self._desk.wall),
         }
         return found(answer)
+
+    async def analyze(self, _: Request) -> Response:
+        """Real front ends have a button for it, and show the message."""
+        raise NoAnalysisError("there is no such analysis here: llama-server fits a model into memory when it loads it")
 
     async def remove(self, request: Request) -> Response:
         """Take a model out of the registry."""
@@ -92,43 +126,15 @@ class Management:
         return found(answer)
 
 
-def read_entries(body: Any) -> tuple[list[dict[str, Any]], bool]:
-    """The models to register, and whether it is one without a list around it. Raises InvalidError that names all that
-    is wrong with any."""
-    if not isinstance(body, dict):
-        raise InvalidError(WRONG, {"body": "must be an object"})
-    if "models" not in body and "name" in body:
-        known = {field for field in body if field in Entry.model_fields or field == "options"}
-        return [_as_registered(read(Entry, {field: body[field] for field in known}))], True
-    if isinstance(body.get("models"), list):
-        body = {**body, "models": [without(entry, INFORMATIVE) for entry in body["models"]]}
-    return [_as_registered(entry) for entry in read(Entries, body).models], False
-
-
-def without(body: Any, keys: Container[str]) -> Any:
-    """An object without some of its keys; anything else as it is."""
-    return {key: value for key, value in body.items() if key not in keys} if isinstance(body, dict) else body
-
-
-def _as_registered(asked: Entry | Changes) -> dict[str, Any]:
-    """As `Models` takes it. A text that is null is one that is not known."""
-    said = asked.model_dump(exclude_unset=True)
-    if "parameters" in said:
-        said["options"] = said.pop("parameters") or {}
-    if "description" in said:
-        said["description"] = said["description"] or ""
-    return said
-
-
 def as_sent(name: str, *, bare: bool) -> str:
     """The name of a field as the client has sent it."""
     parts = (name.removeprefix("models.0.") if bare else name).split(".")
     return ".".join("parameters" if part == "options" else part for part in parts)
 
 
-def operations(desk: Desk) -> tuple[Operation, ...]:
+def operations(desk: Desk, changing: Changing) -> tuple[Operation, ...]:
     """With what the description says of them."""
-    routes, guard = Management(desk), desk.guard
+    routes, guard = Management(desk, changing), desk.guard
     return (
         Operation(
             *("GET", PATH, guard(routes.list), "get_models", "All models, and what they are doing"),
@@ -141,7 +147,7 @@ def operations(desk: Desk) -> tuple[Operation, ...]:
                 200: Answer("They are registered", Registration, headers=HEADERS, example=examples.REGISTRATION),
                 **refusals(*WITH_BODY, 403, 409, 500),
             },
-            "All of them, or none. One model can also be sent without `models` around it.",
+            "All of them, or none; at most 1,000. One model can also be sent without `models` around it.",
             body=Entries,
         ),
         Operation(
@@ -158,10 +164,14 @@ def operations(desk: Desk) -> tuple[Operation, ...]:
     )
 
 
-def operations_on_one(desk: Desk) -> tuple[Operation, ...]:
+def operations_on_one(desk: Desk, changing: Changing) -> tuple[Operation, ...]:
     """Those on one model: behind all others below `/api/models/`, since names may hold slashes."""
-    routes, guard = Management(desk), desk.guard
+    routes, guard = Management(desk, changing), desk.guard
+    none: dict[int, Answer | tuple[Answer, ...]] = {404: REFUSED[404]}
+    path, analyze = f"{ONE}/analyze", guard(routes.analyze)
     return (
+        Operation("GET", path, analyze, "get_analysis", "There is none", none, described=False),
+        Operation("POST", path, analyze, "analyze_model", "There is none", none, described=False),
         Operation(
             *("GET", ONE, guard(routes.show), "get_model", "One model"),
             {200: Answer("The model", OneModel, headers=HEADERS, example=examples.ONE), **refusals(404)},
@@ -174,7 +184,8 @@ def operations_on_one(desk: Desk) -> tuple[Operation, ...]:
                 200: Answer("It is changed", Updated, headers=HEADERS, example=examples.UPDATED),
                 **refusals(*WITH_BODY, 403, 404, 409, 500),
             },
-            "What is not named stays. A model that is loaded goes on with what it was loaded with, and is `outdated`.",
+            "What is not named stays. A model that is loaded goes on with what it was loaded with: then it is "
+            "`outdated`, or no llama-server takes parameters, and `restart` says what to do.",
             parts=PARTS,
             body=Changes,
         ),

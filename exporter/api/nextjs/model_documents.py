@@ -106,6 +106,10 @@ class Updated(TypedDict):
     """What is registered of a model now."""
 
     message: str
+    requiresRestart: bool
+    """Whether it is loaded, and goes on as before."""
+    restart: list[str]
+    """What to do then."""
     success: Literal[True]
     data: ModelItem
     timestamp: Time

@@ -53,7 +53,14 @@ REGISTRATION: Registration = {
     "data": [MODEL],
     "timestamp": NOW,
 }
-UPDATED: Updated = {"message": "Model updated successfully", "success": True, "data": MODEL, "timestamp": NOW}
+UPDATED: Updated = {
+    "message": "Model updated successfully",
+    "requiresRestart": False,
+    "restart": [],
+    "success": True,
+    "data": MODEL,
+    "timestamp": NOW,
+}
 REMOVED: Removed = {
     "message": "Model removed successfully",
     "modelId": "llama-2-7b-chat",

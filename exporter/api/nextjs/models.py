@@ -60,10 +60,9 @@ def moment(wall: float | None) -> str | None:
     return None if wall is None else utc(wall)
 
 
-def model_list(models: Sequence[Model], wall: float) -> ModelList:
-    """All of them."""
-    items = [item(model) for model in models]
-    return {"count": len(items), "models": items, "success": True, "data": items, "timestamp": utc(wall)}
+def model_list(count: int, wall: float) -> ModelList:
+    """So many of them, without them: there can be so many that they are written bit by bit."""
+    return {"count": count, "models": [], "success": True, "data": [], "timestamp": utc(wall)}
 
 
 def one_model(model: Model, wall: float) -> OneModel:
@@ -72,15 +71,14 @@ def one_model(model: Model, wall: float) -> OneModel:
     return {**shown, "success": True, "data": shown, "timestamp": utc(wall)}
 
 
-def registration(models: Sequence[Model], wall: float, *, bare: bool) -> Registration:
-    """What was registered; `bare`: one, that was sent without a list around it."""
-    items = [item(model) for model in models]
+def registration(models: Sequence[Model], wall: float) -> Registration:
+    """What was registered, without `data`."""
     return {
         "message": "Model registered successfully" if len(models) == 1 else "Models registered successfully",
         "registered": len(models),
         "models": [{"id": model.name, "name": model.name, "status": "registered"} for model in models],
         "success": True,
-        "data": items[0] if bare else items,
+        "data": [],
         "timestamp": utc(wall),
     }
 

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.api.documents import NO_CACHE, encode
+from exporter.api.nextjs import history
 from exporter.api.nextjs import monitoring_examples as examples
-from exporter.api.nextjs.desk import HEADERS, REFUSED, Desk, found, refusals
+from exporter.api.nextjs.desk import HEADERS, REFUSED, Desk, found, refusals, written
 from exporter.api.nextjs.health_documents import Health, Status
-from exporter.api.nextjs.history import (
-    MICROSECONDS,
-    RESOLUTIONS,
-    frame,
-    history_point,
-    read_span,
-    write,
-)
-from exporter.api.nextjs.machine import latest, monitoring
+from exporter.api.nextjs.history import MICROSECONDS, RESOLUTIONS, read_span
+from exporter.api.nextjs.machine import monitoring, written_latest
 from exporter.api.nextjs.monitoring_documents import History, Latest, Monitoring, Resolution
 from exporter.api.nextjs.wellbeing import StoreChecks, health, status
-from exporter.api.operation import JSON, Answer, Operation, Parameter
+from exporter.api.operation import Answer, Operation, Parameter
 from exporter.errors import StoreError
 from exporter.models.model import UnavailableError
 from exporter.system.snapshot import HostSnapshot, Snapshot
-from exporter.system.summary import summarize
 
 PATH = "/api/monitoring"
 NOT_YET = "the machine has not been looked at yet, or is not (sampling.host)"
 NO_STORE = "history is off: store.url is none"
 STORE_AWAY = "the store cannot be read now; the log of the sidecar says why"
-SLICE = 60
-"""Steps that are written in one go: half a millisecond."""
 HOURS = "Hours back from now: 1 to 168."
 
 log = logging.getLogger(__name__)
@@ -55,7 +44,7 @@ class Monitor:
     async def latest(self, _: Request) -> Response:
         """The machine and each model, for front ends."""
         snapshot, host = self._sampled()
-        return found(latest(self._desk.views, snapshot, host, self._desk.models.all()))
+        return written(await written_latest(self._desk.views, snapshot, host, self._desk.models.all()))
 
     async def history(self, request: Request) -> Response:
         """The machine in the past."""
@@ -69,14 +58,7 @@ class Monitor:
         except StoreError as error:
             log.warning("the store cannot be read", extra={"reason": str(error)})
             raise UnavailableError(STORE_AWAY) from None
-        pieces = []
-        for first in range(0, len(points), SLICE):
-            pieces.append(encode([history_point(each) for each in points[first : first + SLICE]])[1:-1])
-            await asyncio.sleep(0)
-        snapshot = views.snapshot()
-        now = summarize(snapshot) if snapshot.host is not None else None
-        body = write(frame(span, points, now), pieces)
-        return Response(body, headers=NO_CACHE, media_type=JSON)
+        return written(await history.written(span, points, history.present(views)))
 
     async def health(self, _: Request) -> Response:
         """Whether everything works."""
@@ -117,7 +99,8 @@ def operations(desk: Desk) -> tuple[Operation, ...]:
                 200: Answer("Steps, oldest first", History, headers=HEADERS, example=examples.HISTORY),
                 **refusals(400, 503),
             },
-            "Steps of which nothing is known are left out. `data` is what one front end draws. 503 without a store.",
+            "Steps of which nothing is known are left out. `data` is what one front end draws: the newest 59 steps and "
+            "the present. 503 without a store.",
             parameters=(
                 Parameter("hours", HOURS, examples.Hours, 24),
                 Parameter("resolution", f"Length of a step: {', '.join(RESOLUTIONS)}.", Resolution, "5m"),

@@ -215,18 +215,20 @@ class ChartPoint(TypedDict):
     time: Time
     displayTime: str
     """Hours and minutes, UTC."""
-    value: Amount
+    value: Amount | None
+    """null, which is drawn as a gap, where it is not known."""
 
 
 @document
 class Charts(TypedDict):
-    """The newest steps and the present, for the charts of front ends; at most 300 points each."""
+    """The newest 59 steps and the present, for the charts of front ends: all with the same times, but one that never
+    has a figure is empty."""
 
     cpu: list[ChartPoint]
     """Percent, as are memory and gpuUtil."""
     memory: list[ChartPoint]
     requests: list[ChartPoint]
-    """Per minute."""
+    """Per minute; at the end, those that ended in the last one."""
     gpuUtil: list[ChartPoint]
     power: list[ChartPoint]
     """Watts of all GPUs."""

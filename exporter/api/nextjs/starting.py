@@ -3,6 +3,7 @@ real front ends, `start` and `stop`, which answer when it is done."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from exporter.api.nextjs import model_examples as examples
 from exporter.api.nextjs.answers import Refusal
 from exporter.api.nextjs.asked import LoadRequest, UnloadRequest, naming, read
+from exporter.api.nextjs.changing import OPTION, read_options
 from exporter.api.nextjs.desk import HEADERS, WITH_BODY, Desk, found, refusals
 from exporter.api.nextjs.management import ONE, PARTS
 from exporter.api.nextjs.model_documents import Loading, Started, Unloading
@@ -76,8 +78,22 @@ class Starting:
         return found(stopped(model, self._desk.wall), 202 if model.status in LOADED else 200)
 
     async def _load(self, name: str, asked: LoadRequest) -> Model:
+        models, wanted = self._desk.models, read_options(asked.config or {}, "config.")
+        given = {name.removeprefix(OPTION): value for name, value in wanted.items() if value is not None}
+        unset = {name.removeprefix(OPTION) for name, value in wanted.items() if value is None}
+        before = models.get(name).registered
+        own = dict(before.options) if before is not None else {}
+        kept = {option: value for option, value in own.items() if option not in unset}
         with naming(lambda field: f"config.{field.removeprefix('options.')}"):
-            return await self._desk.models.load(name, asked.config or {})
+            if kept == own:
+                return await models.load(name, given)
+            await models.update(name, {"options": kept})
+            try:
+                return await models.load(name, given)
+            except ModelsError:
+                with contextlib.suppress(ModelsError):
+                    await models.update(name, {"options": own})
+                raise
 
     async def _settled(self, name: str, seconds: float) -> Model:
         """The model when it neither loads nor unloads, or as it is when there is no more time."""
@@ -114,8 +130,8 @@ def operations(desk: Desk, routes: Starting) -> tuple[Operation, ...]:
                 202: Answer("It is under way, or done already", Loading, headers=HEADERS, example=examples.LOADING),
                 **refusals(*WITH_BODY, 404, 409, 500),
             },
-            "With `config`, parameters that it keeps. A model that runs with others is unloaded before. 409 while "
-            "another one is loading.",
+            "With `config`, parameters that it keeps; null: no value of its own any more. A model that runs with "
+            "others is unloaded before. 409 while another one is loading.",
             parts=PARTS,
             body=LoadRequest,
             body_required=False,
@@ -138,7 +154,7 @@ def operations(desk: Desk, routes: Starting) -> tuple[Operation, ...]:
 
 STARTED = (
     "For front ends: answers when the model is loaded, or, with 202, after `llama_server.timeout` of the "
-    'configuration. Errors hold a text in `error`. A body can be absent, or hold `{"config": {...}}`.'
+    'configuration. Errors hold a text in `error`. A body can be absent, or JSON with `{"config": {...}}`.'
 )
 STOPPED = (
     "For front ends: answers when the model is gone. Errors hold a text in `error`. A body can be absent, or "

@@ -11,6 +11,7 @@ from exporter.api.nextjs import config_examples as examples
 from exporter.api.nextjs.asked import WRONG, ParametersRequest, read
 from exporter.api.nextjs.changing import Change, Changing, read_options
 from exporter.api.nextjs.desk import HEADERS, WITH_BODY, Desk, found, refusals
+from exporter.api.nextjs.mistakes import shortened
 from exporter.api.nextjs.parameter_documents import (
     Categories,
     CategoryParameters,
@@ -26,7 +27,7 @@ from exporter.models.parameter import Category, Parameter
 from exporter.models.runtime import RuntimeSettings
 
 PATH = "/api/parameters"
-LONGEST_SHOWN = 100
+AT = "parameters."
 CATEGORY = {"category": "`model`, `system` or `performance`"}
 NAME = {"name": "Name of the parameter; llama-server's own name of it, and other spellings, are understood"}
 
@@ -108,15 +109,14 @@ class Tuning:
         if parameter is None:
             meant = parameters.nearest(name)
             hint = f"; did you mean {meant!r}?" if meant else ""
-            raise NotFoundError(f"there is no parameter {name[:LONGEST_SHOWN]!r}{hint}")
+            raise NotFoundError(f"there is no parameter {shortened(name)!r}{hint}")
         return found(one_parameter(parameter, self._desk.runtime.current))
 
     async def change(self, request: Request) -> Response:
         """Change parameters of a category."""
         category = _category(request)
         asked = read(ParametersRequest, await self._desk.bodies.json(request))
-        check_category(category, asked.parameters)
-        changed = await self._changing.apply(Change(read_options(asked.parameters, "parameters.")))
+        changed = await self._changing.apply(Change(read_parameters(category, asked.parameters)))
         named = [parameters.find(name) for name in asked.parameters]
         answer: ParametersChanged = {
             "message": "Parameters updated successfully",
@@ -129,15 +129,22 @@ class Tuning:
         return found(answer)
 
 
-def check_category(category: Category, asked: dict[str, Value | None]) -> None:
-    """Raises InvalidError for parameters of another category. Unknown ones are not its business."""
-    elsewhere = {
-        f"parameters.{name}": f"is a parameter of the category {parameter.category!r}"
-        for name in asked
-        if (parameter := parameters.find(name)) is not None and parameter.category != category.id
-    }
-    if elsewhere:
-        raise InvalidError(WRONG, elsewhere)
+def read_parameters(category: Category, asked: dict[str, Value | None]) -> dict[str, Any]:
+    """As `Change` holds them. Raises InvalidError that names all that is wrong: other categories', unknown ones, and
+    values."""
+    wrong: dict[str, str] = {}
+    found: dict[str, Any] = {}
+    try:
+        found = read_options(asked, AT)
+    except InvalidError as error:
+        wrong = error.fields or {"parameters": str(error)}
+    for name in asked:
+        parameter = parameters.find(name)
+        if parameter is not None and parameter.category != category.id:
+            wrong[f"{AT}{name}"] = f"is a parameter of the category {parameter.category!r}"
+    if wrong:
+        raise InvalidError(WRONG, wrong)
+    return found
 
 
 def _category(request: Request) -> Category:
@@ -146,7 +153,7 @@ def _category(request: Request) -> Category:
         if each.id == asked:
             return each
     known = ", ".join(each.id for each in parameters.CATEGORIES)
-    raise NotFoundError(f"there is no category {asked[:LONGEST_SHOWN]!r}, only {known}")
+    raise NotFoundError(f"there is no category {shortened(asked)!r}, only {known}")
 
 
 def operations(desk: Desk, changing: Changing) -> tuple[Operation, ...]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from exporter.api.machine import known_percent, sums_of
 from exporter.api.nextjs.facts import Facts, Place, SocketFigures
 from exporter.api.nextjs.health_documents import (
     DatabaseHealth,
@@ -16,7 +17,7 @@ from exporter.api.nextjs.health_documents import (
     Status,
     SystemLoad,
 )
-from exporter.api.nextjs.machine import known_percent, request_figures, share, sums_of
+from exporter.api.nextjs.machine import request_figures, share
 from exporter.api.nextjs.models import READY
 from exporter.api.views import Views
 from exporter.errors import StoreError
@@ -70,7 +71,7 @@ class StoreChecks:
                 if self._past is not None:
                     await self._past.check()
         except (StoreError, TimeoutError) as error:
-            log.warning("the store cannot be read", extra={"reason": str(error) or "it does not answer"})
+            log.debug("the store cannot be read", extra={"reason": str(error) or "it does not answer"})
             return StoreCheck(answers=False)
         return StoreCheck(answers=True, seconds=self._clock() - began)
 

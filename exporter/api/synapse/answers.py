@@ -7,15 +7,13 @@ from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
-from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from exporter.api.documents import NO_CACHE, encode
+from exporter.api.request_id import REQUEST_ID, given_id
 from exporter.api.synapse import documents
 from exporter.asgi import Receive, Scope, Send
 
-REQUEST_ID = "X-Request-ID"
-REQUEST_ID_LIMIT = 128
 HEADERS = MappingProxyType({REQUEST_ID: "That of the request where it has a usable one, else a new one"})
 NO_DETAILS: Mapping[str, str] = MappingProxyType({})
 NAMES = {
@@ -49,9 +47,7 @@ class JSONAnswer(Response):
 
 def request_id(scope: Scope) -> str:
     """The client's, as far as it can be sent back (printable ASCII of sane length), else a new one."""
-    asked = Headers(scope=scope).get(REQUEST_ID, "").strip()
-    usable = 0 < len(asked) <= REQUEST_ID_LIMIT and asked.isascii() and asked.isprintable()
-    return asked if usable else str(uuid4())
+    return given_id(scope) or str(uuid4())
 
 
 def refuse(

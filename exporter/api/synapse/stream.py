@@ -11,7 +11,8 @@ from math import floor
 
 from exporter.api.broadcast import Broadcast, stream_frames
 from exporter.api.documents import encode
-from exporter.api.synapse.answers import REQUEST_ID, refuse, request_id
+from exporter.api.request_id import REQUEST_ID
+from exporter.api.synapse.answers import refuse, request_id
 from exporter.api.synapse.documents import MetricsUpdate
 from exporter.asgi import Receive, Scope, Send
 from exporter.websocket_protocol import text_frame

@@ -108,8 +108,8 @@ async def test_everything_that_is_wrong_is_named(stand: Stand) -> None:
     fields = await refused(stand, body)
     assert fields == {
         "llama_server.timout": "unknown; did you mean 'timeout'?",
-        "update_intervals.metrics": "Input should be greater than or equal to 100",
-        "update_intervals.models": "Input should be a valid integer",
+        "update_intervals.metrics": "must be at least 100",
+        "update_intervals.models": "must be a whole number",
         "llama_confg": "unknown; did you mean 'llama_config'?",
     }
     del body["llama_confg"], body["update_intervals"], body["llama_server"]["timout"]
@@ -226,7 +226,9 @@ async def test_what_a_managed_server_was_started_with(stand: Stand) -> None:
     answer = await stand.post(PATH, {"appConfig": {"maxConcurrentModels": 7}})
     assert answer["changes"] == {"appConfig.maxConcurrentModels": 7}
     assert answer["requiresRestart"] is True
-    assert answer["restart"] == ["llama-server: it keeps as many models loaded as before, until the sidecar is restarted"]
+    assert answer["restart"] == [
+        "llama-server: it keeps as many models loaded as before, until the sidecar is restarted"
+    ]
     answer = await stand.post(PATH, {"appConfig": {"maxConcurrentModels": 4}})
     assert answer["requiresRestart"] is False, "it was started with that"
     stand.server = ManagedServer(ServerStatus.CRASHED, 0, None, None, None)

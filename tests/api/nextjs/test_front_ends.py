@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from exporter.api.nextjs.facts import Facts, Place
+from exporter.api.nextjs.lenient import wishes
 from exporter.models.managed import ManagedServer, ServerStatus
+from exporter.models.runtime import RuntimeSettings
 from tests.api.nextjs.stand import Stand, managing
 
 PATH = "/api/config"
@@ -88,6 +91,61 @@ async def test_what_was_read_and_saved_again_changes_nothing(stand: Stand) -> No
     body = {"serverConfig": document["serverConfig"], "appConfig": document["appConfig"]}
     answer = await stand.post(PATH, body)
     assert (answer["changes"], answer["ignored"], answer["requiresRestart"]) == ({}, {}, False)
+
+
+def saved(form: dict[str, Any]) -> dict[str, Any]:
+    """As the settings page sends a form that nobody has touched."""
+    server = {
+        "host": form["host"] or "127.0.0.1",
+        "port": form["port"] or 8080,
+        "baseModelsPath": form["baseModelsPath"] or "/models",
+        "serverPath": form["serverPath"] or "/home/user/llama-server",
+        "ctx_size": form["ctx_size"] or 8192,
+        "batch_size": form["batch_size"] or 512,
+        "threads": form["threads"] or -1,
+        "gpu_layers": form["gpu_layers"] or -1,
+    }
+    app = {
+        "maxConcurrentModels": form["maxConcurrentModels"] or 1,
+        "logLevel": form["logLevel"] or "info",
+        "autoUpdate": form["autoUpdate"] or False,
+        "notificationsEnabled": form["notificationsEnabled"],
+    }
+    return {"serverConfig": server, "appConfig": app}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"options": {"n_gpu_layers": 0, "threads": 0}},
+        {"options": {"n_ctx": 8192, "n_gpu_layers": 20, "batch_size": 64}, "max_loaded": 3, "auto_update": True},
+    ],
+)
+async def test_a_form_that_nobody_has_touched_changes_nothing(stand: Stand, settings: dict[str, Any]) -> None:
+    await stand.runtime.change(settings)
+    before = stand.runtime.current
+    body = saved(read_form(await stand.get(PATH)))
+    for form in (body, {**body["serverConfig"], **body["appConfig"]}):
+        answer = await stand.post(PATH, form)
+        assert (answer["changes"], answer["ignored"]) == ({}, {})
+        assert stand.runtime.current == before
+
+
+@pytest.mark.parametrize(("limit", "said"), [(0, []), (4, ["appConfig.maxConcurrentModels"])])
+def test_any_number_of_models_is_one_to_them(limit: int, said: list[str]) -> None:
+    facts = Facts("127.0.0.1", 9464, (Place("Q2", "10.0.0.2", 8082),), max_loaded=limit)
+    body = {"appConfig": {"maxConcurrentModels": 1}}
+    assert [each.key for each in wishes(body, facts, RuntimeSettings(), managed=True)] == said
+
+
+async def test_what_stands_for_nothing_is_a_value_elsewhere(stand: Stand) -> None:
+    await stand.runtime.change({"options": {"n_ctx": 512, "n_gpu_layers": 5}})
+    answer = await stand.post(PATH, {"serverConfig": {"ctx_size": 8192, "gpu_layers": -1}})
+    assert answer["changes"] == {"llama_config.n_ctx": 8192, "llama_config.n_gpu_layers": -1}
+    await stand.post(PATH, {"reset": True})
+    answer = await stand.post(PATH, {"llama_config": {"n_ctx": 8192}})
+    assert answer["changes"] == {"llama_config.n_ctx": 8192}, "the documented form says what it means"
 
 
 async def test_the_flat_form(stand: Stand) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from exporter.api.documents import encode
-from exporter.api.nextjs.history import CHARTED, Span, charts, frame, history, history_point, read_span, write
+from exporter.api.nextjs.history import CHARTED, Present, Span, charts, history_point, present, read_span, written
+from exporter.api.nextjs.slices import SLICE
 from exporter.models.model import InvalidError
 from exporter.store.figures import MachinePoint
-from exporter.system.summary import summarize
+from exporter.system.snapshot import Snapshot
 from tests.api.nextjs import typed
-from tests.api.views import WALL
-from tests.telemetry.examples import SNAPSHOT
+from tests.api.views import WALL, Clock, make_live, make_views
+from tests.telemetry.examples import SNAPSHOT, record
 
 START_US = 1_705_312_500_000_000
 """2024-01-15T09:55:00Z"""
@@ -23,15 +25,24 @@ SPAN = Span(1_705_226_400.0, 1_705_312_800.0, "5m")
 ARRAYS = ("cpu", "memory", "requests", "gpuUtil", "power")
 
 
-def test_the_document_to_the_letter() -> None:
-    document = history(SPAN, [FIRST, SECOND], None)
-    assert typed.differences(typed.HISTORY, document) == []
-    assert document["period"] == {
+NOW = Present(SPAN.end, 12.5, 25.0, 4.0, 50.0, 300.0)
+NEVER = Present(SPAN.end)
+
+
+async def document(points: Sequence[MachinePoint], now: Present) -> Any:
+    """As it is sent."""
+    return json.loads(await written(SPAN, points, now))
+
+
+async def test_the_document_to_the_letter() -> None:
+    found = await document([FIRST, SECOND], NEVER)
+    assert typed.differences(typed.HISTORY, found) == []
+    assert found["period"] == {
         "start": "2024-01-14T10:00:00.000Z",
         "end": "2024-01-15T10:00:00.000Z",
         "resolution": "5m",
     }
-    assert document["metrics"] == [
+    assert found["metrics"] == [
         {
             "timestamp": "2024-01-15T09:55:00.000Z",
             "cpu": 42.3,
@@ -49,7 +60,7 @@ def test_the_document_to_the_letter() -> None:
             "responseTime": 245.0,
         },
     ]
-    assert document["summary"] == {
+    assert found["summary"] == {
         "avgCpu": 43.75,
         "maxCpu": 45.2,
         "avgMemory": 66.45,
@@ -70,10 +81,10 @@ def test_steps_of_which_something_is_not_known() -> None:
     }
 
 
-def test_nothing_at_all() -> None:
-    document = history(SPAN, [], None)
-    assert document["metrics"] == []
-    assert document["summary"] == {
+async def test_nothing_at_all() -> None:
+    found = await document([], NEVER)
+    assert found["metrics"] == []
+    assert found["summary"] == {
         "avgCpu": None,
         "maxCpu": None,
         "avgMemory": None,
@@ -81,7 +92,13 @@ def test_nothing_at_all() -> None:
         "totalRequests": 0,
         "avgResponseTime": None,
     }
-    assert document["data"] == {name: [] for name in ARRAYS}
+    assert found["data"] == {name: [] for name in ARRAYS}
+
+
+async def test_a_long_one_is_whole() -> None:
+    many = [FIRST._replace(start_us=START_US + 60_000_000 * number) for number in range(2 * SLICE + 7)]
+    found = await document(many, NEVER)
+    assert [each["timestamp"] for each in found["metrics"]] == [history_point(each)["timestamp"] for each in many]
 
 
 def draw(document: Any) -> dict[str, list[tuple[str, float]]]:
@@ -97,33 +114,54 @@ def draw(document: Any) -> dict[str, list[tuple[str, float]]]:
     return drawn
 
 
-def test_charts_have_the_steps_and_the_present() -> None:
-    drawn = draw(history(SPAN, [FIRST, SECOND], summarize(SNAPSHOT)))
+async def test_charts_have_the_steps_and_the_present() -> None:
+    drawn = draw(await document([FIRST, SECOND], NOW))
     assert drawn["cpu"] == [("09:55", 42.3), ("10:00", 45.2), ("10:00", 12.5)]
     assert drawn["memory"][-1] == ("10:00", 25.0)
-    assert drawn["requests"] == [("09:55", 2.4), ("10:00", 15.0)], "per minute, of the second step's first one"
-    assert drawn["gpuUtil"][:2] == [("09:55", 78.4), ("10:00", 85.5)]
+    assert drawn["requests"] == [("09:55", 2.4), ("10:00", 15.0), ("10:00", 4.0)], "per minute, of steps too"
+    assert drawn["gpuUtil"] == [("09:55", 78.4), ("10:00", 85.5), ("10:00", 50.0)]
     assert drawn["power"][:2] == [("09:55", 220.5), ("10:00", 260.0)]
 
 
-def test_charts_of_an_empty_store_have_the_present() -> None:
-    drawn = draw(history(SPAN, [], summarize(SNAPSHOT)))
+async def test_charts_of_an_empty_store_have_the_present() -> None:
+    drawn = draw(await document([], NOW))
     assert drawn["cpu"] == [("10:00", 12.5)]
-    assert drawn["requests"] == []
+    assert drawn["requests"] == [("10:00", 4.0)]
 
 
-def test_charts_are_short() -> None:
-    many = [FIRST._replace(start_us=START_US + 60_000_000 * number) for number in range(10_080)]
-    found = charts(SPAN, many, summarize(SNAPSHOT))
-    assert len(found["cpu"]) == CHARTED
-    assert found["cpu"][-2]["time"] == "2024-01-22T09:54:00.000Z"
+@pytest.mark.parametrize("steps", [0, 1, 30, CHARTED - 1, CHARTED, 10_080])
+def test_charts_have_the_same_times_and_as_many_as_the_page_keeps(steps: int) -> None:
+    many = [FIRST._replace(start_us=START_US + 60_000_000 * number) for number in range(steps)]
+    gaps = [each._replace(gpu_utilization=None) if number % 2 else each for number, each in enumerate(many)]
+    found: Any = charts(SPAN, gaps, NOW)
+    times = [[each["time"] for each in found[name]] for name in ARRAYS]
+    assert times == [times[0]] * len(ARRAYS)
+    assert len(times[0]) == min(steps + 1, CHARTED)
+    assert times[0] == sorted(times[0])
 
 
-def test_written_in_slices_it_is_the_same() -> None:
-    points = [FIRST, SECOND, FIRST]
-    pieces = [encode([history_point(each) for each in part])[1:-1] for part in (points[:2], points[2:])]
-    assert write(frame(SPAN, points, None), pieces) == encode(history(SPAN, points, None))
-    assert write(frame(SPAN, [], None), []) == encode(history(SPAN, [], None))
+def test_what_is_not_known_is_a_gap_and_what_never_is_not_there() -> None:
+    first = FIRST._replace(cpu_utilization=None, gpu_utilization=None, gpu_power_watts=None)
+    second = SECOND._replace(gpu_utilization=None)
+    found = charts(SPAN, [first, second], Present(SPAN.end, memory=25.0))
+    assert [each["value"] for each in found["cpu"]] == [None, 45.2, None]
+    assert [each["value"] for each in found["requests"]] == [2.4, 15.0, None]
+    assert [each["value"] for each in found["power"]] == [None, 260.0, None]
+    assert found["gpuUtil"] == []
+
+
+def test_the_present_is_that_of_the_sample_and_of_the_last_minute() -> None:
+    live = make_live()
+    views = make_views(live, snapshot=lambda: SNAPSHOT)
+    now = present(views)
+    assert (now.sampled_at, now.cpu, now.memory, now.requests) == (WALL - 5, 12.5, 25.0, 0.0)
+    assert (now.gpu, now.power) == (75.0, 350.5)
+    live.record(record())
+    later = Clock()
+    later.now += 20
+    assert present(make_views(live, later, snapshot=lambda: SNAPSHOT)).requests == 1.0
+    unknown = present(make_views(live, recording=False, snapshot=Snapshot))
+    assert unknown == Present(WALL)
 
 
 @pytest.mark.parametrize(

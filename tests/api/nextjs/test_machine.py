@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from exporter.api.nextjs.machine import latest, monitoring
+from exporter.api.nextjs.machine import monitoring, written_latest
+from exporter.api.views import Views
 from exporter.models.model import Model, Status
-from exporter.system.snapshot import GpuSnapshot, Snapshot
+from exporter.system.snapshot import GpuSnapshot, HostSnapshot, Snapshot
 from tests.api.nextjs import typed
+from tests.api.synapse.desk import model, seen, server
 from tests.api.views import make_live, make_views
 from tests.telemetry.examples import HOST, SNAPSHOT, record
 
@@ -107,11 +111,16 @@ def read_page(document: Any) -> list[str]:
     ]
 
 
-def test_what_a_front_end_draws() -> None:
+async def latest(views: Views, snapshot: Snapshot, host: HostSnapshot, models: Sequence[Model]) -> Any:
+    """As it is sent."""
+    return json.loads(await written_latest(views, snapshot, host, models))
+
+
+async def test_what_a_front_end_draws() -> None:
     live = make_live()
     live.record(record(upstream="engine", served_model="a"))
     live.record(record(upstream="other", served_model="a"))
-    document = latest(make_views(live), SNAPSHOT, HOST, MODELS)
+    document = await latest(make_views(live), SNAPSHOT, HOST, MODELS)
     assert document["success"] is True
     assert document["data"] == {"system": document["system"], "models": document["models"]}
     received = sum(each.receive_bytes for each in HOST.networks)
@@ -123,7 +132,37 @@ def test_what_a_front_end_draws() -> None:
     assert drawn[7:] == ["4.3 GB", "2"]
 
 
-def test_it_can_be_drawn_whatever_is_not_known() -> None:
+async def test_it_can_be_drawn_whatever_is_not_known() -> None:
     host = replace(HOST, cpu_utilization=None, file_systems=(), networks=())
-    document = latest(make_views(), replace(SNAPSHOT, host=host), host, [Model("x", Status.ERROR)])
+    document = await latest(make_views(), replace(SNAPSHOT, host=host), host, [Model("x", Status.ERROR)])
     assert len(read_page(document)) == 9
+
+
+async def test_requests_are_counted_over_all_names_of_a_model() -> None:
+    """It was asked for by its own name, by an alias, and, registered for its file, by the name that its server has."""
+    live = make_live()
+    for upstream, name in (("Q2", "tiny"), ("Q2", "small"), ("Q2", "small"), ("Q3", "a.gguf"), ("Q4", "tiny")):
+        live.record(record(upstream=upstream, served_model=name))
+    aliased = replace(model("tiny"), aliases=("tiny", "small"))
+    filed = replace(model("a.gguf"), file_name="a.gguf")
+    snapshot = seen(server("Q2", aliased), server("Q3", filed), host=HOST)
+    models = [Model("tiny", Status.RUNNING, upstream="Q2"), Model("mine", Status.RUNNING, None, "Q3", "a.gguf")]
+    document = await latest(make_views(live), snapshot, HOST, models)
+    assert [(each["name"], each["requests"]) for each in document["models"]] == [("tiny", 4), ("mine", 1)]
+
+
+async def test_a_name_of_its_own_is_no_alias() -> None:
+    live = make_live()
+    live.record(record(upstream="Q2", served_model="b"))
+    snapshot = seen(server("Q2", replace(model("a"), aliases=("b",)), model("b")), host=HOST)
+    models = [Model("a", Status.RUNNING, upstream="Q2"), Model("b", Status.RUNNING, upstream="Q2")]
+    document = await latest(make_views(live), snapshot, HOST, models)
+    assert [each["requests"] for each in document["models"]] == [0, 1]
+
+
+async def test_very_many_models_are_shown_in_time_that_grows_with_them() -> None:
+    """Each is written once, and the loop is not held."""
+    many = [Model(f"m{number}", Status.STOPPED) for number in range(500)]
+    found = await latest(make_views(), SNAPSHOT, HOST, many)
+    assert [each["name"] for each in found["models"]] == [each.name for each in many]
+    assert found["data"]["models"] == found["models"]

@@ -136,18 +136,16 @@ async def test_outside_the_folders(stand: Stand) -> None:
 async def test_every_mistake_is_named(stand: Stand) -> None:
     register = "/api/models"
     assert await mistakes(stand, "POST", register, {"models": [{"name": 1}, {"path": "a.gguf", "nam": "x"}, "b"]}) == {
-        "models.0.name": "Input should be a valid string",
-        "models.1.name": "Field required",
+        "models.0.name": "must be a text",
+        "models.1.name": "is required",
         "models.1.nam": "unknown; did you mean 'name'?",
         "models.2": "must be an object",
     }
-    assert await mistakes(stand, "POST", register, {}) == {"models": "Field required"}
-    assert await mistakes(stand, "POST", register, {"models": []}) == {
-        "models": "List should have at least 1 item after validation, not 0"
-    }
+    assert await mistakes(stand, "POST", register, {}) == {"models": "is required"}
+    assert await mistakes(stand, "POST", register, {"models": []}) == {"models": "must not be empty"}
     assert await mistakes(stand, "POST", register, [1]) == {"body": "must be an object"}
     assert await mistakes(stand, "POST", register, {"modls": []}) == {
-        "models": "Field required",
+        "models": "is required",
         "modls": "unknown; did you mean 'models'?",
     }
     nested = {"models": [{"name": "a", "path": "a.gguf", "parameters": {"temprature": 1}}]}
@@ -160,15 +158,8 @@ async def test_every_mistake_is_named(stand: Stand) -> None:
     discover = "/api/models/discover"
     assert await mistakes(stand, "POST", discover, {"path": [], "recursive": "yes"}) == {
         "path": "unknown; did you mean 'paths'?",
-        "recursive": "Input should be a valid boolean",
+        "recursive": "must be true or false",
     }
-
-
-async def test_many_mistakes_are_named_up_to_a_limit(stand: Stand) -> None:
-    fields = await mistakes(stand, "POST", "/api/models", {"models": [{"nam": "x"}] * 400})
-    assert len(fields) == 100
-    fields = await mistakes(stand, "POST", "/api/models", {"models": [{"nam": "x"}] * 5000})
-    assert fields == {"body": "has 10000 mistakes; /openapi.json says what it should be"}
 
 
 async def test_no_json(stand: Stand) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.api.nextjs import monitoring
+from exporter.api.nextjs.slices import SLICE
 from exporter.store.figures import MachinePoint
 from tests.api.completions.past import WALL_US, FakePast
 from tests.api.nextjs import typed
@@ -63,12 +64,12 @@ async def test_history_asks_the_store(tmp_path: Path, query: str, expected: tupl
 
 
 async def test_a_long_history_is_whole(tmp_path: Path) -> None:
-    async with managing(tmp_path, clock=Clock(), views={"past": past_of(2 * monitoring.SLICE + 7)}) as stand:
+    async with managing(tmp_path, clock=Clock(), views={"past": past_of(2 * SLICE + 7)}) as stand:
         answer = await stand.ask("GET", "/api/monitoring/history?hours=168")
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-cache"
     metrics: list[dict[str, Any]] = answer.json()["metrics"]
-    assert len(metrics) == 2 * monitoring.SLICE + 7
+    assert len(metrics) == 2 * SLICE + 7
     times = [each["timestamp"] for each in metrics]
     assert times == sorted(set(times))
 

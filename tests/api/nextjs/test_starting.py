@@ -117,7 +117,7 @@ async def test_a_model_in_use_is_not_unloaded_unless_forced(stand: Stand) -> Non
     await stand.post("/api/models/a/unload", status=409)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"template": "chatml"}', b"{nonsense", b"[]", b'"text"', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"template": "chatml"}', b"[]", b'"text"'])
 async def test_start_waits_until_the_model_is_loaded(stand: Stand, body: bytes) -> None:
     answer = await stand.ask("POST", "/api/models/a/start", content=body)
     assert answer.status_code == 200
@@ -128,6 +128,37 @@ async def test_start_waits_until_the_model_is_loaded(stand: Stand, body: bytes) 
     assert (stopped.status_code, stopped.json()["status"]) == (200, "stopped")
     again = await stand.ask("POST", "/api/models/a/stop", content=body)
     assert (again.status_code, again.json()["status"]) == (200, "stopped"), "it is stopped already"
+
+
+@pytest.mark.parametrize("word", ["start", "stop"])
+@pytest.mark.parametrize("body", [b"{nonsense", b"\xff", b'{"config": {"n_ctx": 512}'])
+async def test_what_is_no_json_is_not_taken_for_nothing(stand: Stand, word: str, body: bytes) -> None:
+    answer = await stand.ask("POST", f"/api/models/a/{word}", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("the body is not JSON")
+    assert (await stand.get("/api/models/a"))["status"] == "stopped"
+
+
+@pytest.mark.parametrize("word", ["load", "start"])
+async def test_null_is_no_value_of_its_own_any_more(stand: Stand, word: str) -> None:
+    status = 202 if word == "load" else 200
+    assert stand.house is not None
+    await stand.post(f"/api/models/a/{word}", {"config": {"n_ctx": 512, "temperature": 0.5}}, status)
+    await stand.house.settle("a", Status.RUNNING)
+    await stand.post(f"/api/models/a/{word}", {"config": {"ctx_size": None, "top_k": None, "top_p": 0.5}}, status)
+    await stand.house.settle("a", Status.RUNNING)
+    shown = await stand.get("/api/models/a")
+    assert (shown["parameters"], shown["outdated"]) == ({"temperature": 0.5, "top_p": 0.5}, False)
+    assert "config.nope" in str(await stand.post(f"/api/models/a/{word}", {"config": {"nope": None}}, 400))
+
+
+async def test_options_are_as_before_when_it_is_not_loaded(stand: Stand) -> None:
+    assert stand.house is not None
+    await stand.post("/api/models/a/start", {"config": {"n_ctx": 512}})
+    stand.house.in_flight["a"] = 1
+    await stand.post("/api/models/a/start", {"config": {"n_ctx": None}}, 409)
+    shown = await stand.get("/api/models/a")
+    assert (shown["parameters"], shown["outdated"]) == ({"n_ctx": 512}, False)
 
 
 async def test_start_takes_options(stand: Stand) -> None:

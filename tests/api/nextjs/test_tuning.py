@@ -90,6 +90,16 @@ async def test_all_or_nothing_and_every_mistake_is_named(stand: Stand) -> None:
     body = {"parameters": {"temperature": 0.7, "top_p": 7, "nope": 1, "top_k": "x"}}
     answer = await stand.post(f"{PATH}/model", body, 400)
     assert list(answer["error"]["fields"]) == ["parameters.top_p", "parameters.nope", "parameters.top_k"]
+    every = {"parameters": {"threads": 2, "top_p": 7, "n_ctx": -1, "temprature": 1}}
+    answer = await stand.post(f"{PATH}/model", every, 400)
+    assert answer["error"]["fields"] == {
+        "parameters.top_p": "must be a number from 0 to 1",
+        "parameters.n_ctx": "is a parameter of the category 'performance'",
+        "parameters.temprature": "is not a parameter; did you mean temperature?",
+        "parameters.threads": "is a parameter of the category 'system'",
+    }
+    many = await stand.post(f"{PATH}/model", {"parameters": {f"x{number}": 1 for number in range(201)}}, 400)
+    assert "201 were given" in many["error"]["fields"]["parameters"]
     other = await stand.post(f"{PATH}/model", {"parameters": {"threads": 2, "temperature": 0.7}}, 400)
     assert other["error"]["fields"] == {"parameters.threads": "is a parameter of the category 'system'"}
     empties: tuple[Any, ...] = ({}, {"parameters": {}}, {"parameters": []}, {"parameters": {"temperature": [1]}})
