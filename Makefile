@@ -33,20 +33,21 @@ demo: $(READY)
 debian:
 	@tests/debian-packages test
 
-# Most tests wait more than they compute, so they run in two processes; the check is made meanwhile, with what these leave
-# of the processors. What the second process and the check have to say is told at the end.
+# Most tests wait more than they compute, so they run in two processes: those of the whole sidecar, and those of its parts.
+# The check is made meanwhile, with what these leave of the processors. What the others have to say is told at the end.
 test: $(READY) debian
 	@nice -n 19 $(MAKE) --no-print-directory check >$(VENV)/check.log 2>&1 & check=$$!; \
-	rooms=; failed=0; \
-	if [ -z "$(TEST)" ]; then $(BIN)/python -m pytest -q $(ROOMS) >$(VENV)/rooms.log 2>&1 & rooms=$$!; fi; \
-	$(BIN)/python -m pytest $(or $(TEST),$(addprefix --ignore=,$(PAPERS) $(ROOMS))) || failed=$$?; \
-	if [ -n "$$rooms" ]; then wait $$rooms || failed=1; cat $(VENV)/rooms.log; fi; \
+	parts=; failed=0; \
+	if [ -z "$(TEST)" ]; then \
+		$(BIN)/python -m pytest -q $(addprefix --ignore=,$(PAPERS) $(WHOLE)) >$(VENV)/parts.log 2>&1 & parts=$$!; \
+	fi; \
+	$(BIN)/python -m pytest $(or $(TEST),$(WHOLE)) || failed=$$?; \
+	if [ -n "$$parts" ]; then wait $$parts || failed=1; cat $(VENV)/parts.log; fi; \
 	wait $$check || failed=1; \
 	cat $(VENV)/check.log; \
 	exit $$failed
 
-# Tests of the rooms that serve contracts, and of what is behind one of them.
-ROOMS := tests/api tests/client tests/live tests/models
+WHOLE := tests/end_to_end
 
 # Tests of what is read and not run, of what computes and does nothing else, and of the store. No timing matters to them,
 # so they run beside the type checker.

@@ -62,7 +62,7 @@ class Serving:
 
     ports: list[int]
     connections: Connections
-    task: asyncio.Task[None]
+    task: asyncio.Task[asyncio.Event]
     stopped: list[float] = field(default_factory=list)
     """When `on_stop` was called."""
     clients: list[RawClient] = field(default_factory=list)

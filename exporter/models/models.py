@@ -217,8 +217,9 @@ class Models:
             self._parts.registry.check_open()
             if name not in before:
                 raise UnknownModelError(f"there is no registered model {name!r}")
-            if (status := self.get(name).status) in ACTIVE:
-                raise ConflictError(f"{name} is {status}: unload it first")
+            model = self.get(name)
+            if model.status in ACTIVE and model.upstream == self.home:  # others cannot unload theirs
+                raise ConflictError(f"{name} is {model.status}: unload it first")
             await self._parts.registry.delete(name)
             await self._put_in_force(before, name)
         return before[name]

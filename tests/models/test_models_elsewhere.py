@@ -39,7 +39,7 @@ async def test_a_server_with_one_model_is_found_by_the_name_of_its_file(house: H
         assert (a.upstream, a.context_size, a.registered is not None) == ("one", 512, True)
         assert models.get("also") == a
         assert await models.load("a", {}) == a
-        for refused in (models.load("a", {"n_ctx": 512}), models.load("b", {}), models.unload("a"), models.remove("a")):
+        for refused in (models.load("a", {"n_ctx": 512}), models.load("b", {}), models.unload("a")):
             with pytest.raises(ConflictError):
                 await refused
         house.in_flight["served"] = 1
@@ -83,3 +83,12 @@ async def test_what_was_sampled_of_the_home_does_not_count(house: House) -> None
         house.servers = {UPSTREAM: served()["one"]}
         async with house.run() as models:
             assert [model.name for model in models.all()] == ["known"]
+
+
+async def test_what_a_server_has_that_cannot_unload_it_can_be_removed_from_the_registry(house: House) -> None:
+    house.servers = served()
+    async with house.run() as models:
+        await house.register("a")
+        assert (models.get("a").status, models.get("a").upstream) == (Status.RUNNING, "one")
+        assert (await models.remove("a")).name == "a"
+        assert [each.name for each in models.all()] == ["served"]

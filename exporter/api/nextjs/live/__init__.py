@@ -10,15 +10,15 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from exporter.api.nextjs.facts import SocketFigures
 from exporter.api.nextjs.live.audience import Namespace
-from exporter.api.nextjs.live.errands import Errands
+from exporter.api.nextjs.live.clients import Lobby
+from exporter.api.nextjs.live.delivery import Delivery
 from exporter.api.nextjs.live.guard import Guard
-from exporter.api.nextjs.live.lobby import Lobby
+from exporter.api.nextjs.live.jobs import Jobs
 from exporter.api.nextjs.live.logs import Logs
+from exporter.api.nextjs.live.namespaces import General, ModelUpdates, metrics_updates
 from exporter.api.nextjs.live.orders import Orders
 from exporter.api.nextjs.live.pages import Pages
-from exporter.api.nextjs.live.rounds import Rounds
 from exporter.api.nextjs.live.server import SocketServer
-from exporter.api.nextjs.live.telling import General, TellingModels, tell_metrics
 from exporter.api.nextjs.recent import Recent
 from exporter.api.views import Views
 from exporter.live.logbook import Logbook
@@ -70,28 +70,30 @@ def make_live(
 
     def tell(event: Event) -> None:
         told.tell(event)
-        pages.models.change()
+        pages.change()
 
     def change_intervals(*_: object) -> None:
-        for beat in (metrics.stream.beat, told.stream.beat, logs.beat, pages.metrics.beat, pages.models.beat):
-            beat.changed()
+        for each in (metrics.stream.ticker, told.stream.ticker, logs.ticker, pages.metrics.ticker, pages.models.ticker):
+            each.changed()
 
     def close() -> None:
         if lobby.closed:
             return
         lobby.closed = True
         unlisten()
-        errands.close()
+        jobs.close()
         documented.close()
         for_pages.close()
 
-    lobby, rounds, errands = Lobby(max_readers, views.clock), Rounds(), Errands()
-    metrics = tell_metrics(views, metrics_seconds, rounds)
-    told = TellingModels(models, models_seconds, rounds, views.clock)
+    lobby, delivery, jobs = Lobby(max_readers, views.clock), Delivery(), Jobs()
+    metrics = metrics_updates(views, metrics_seconds, delivery)
+    told = ModelUpdates(models, models_seconds, delivery, views.clock)
     logs = Logs(logbook, logs_seconds, views.clock)
     namespaces: tuple[Namespace, ...] = (General(), metrics, told, logs)
-    pages = Pages(views, models, server, logbook, intervals=(metrics_seconds, models_seconds), rounds=rounds)
-    pages.orders = Orders(models, recent, views, errands, pages.correct)
+    pages = Pages(views, models, server, logbook, intervals=(metrics_seconds, models_seconds), delivery=delivery)
+    pages.orders = Orders(
+        models=models, ids=pages.ids, server=server, recent=recent, views=views, jobs=jobs, correct=pages.correct
+    )
     documented = SocketServer(lobby, namespaces, ("polling", "websocket"))
     for_pages = SocketServer(lobby, (pages,), ("websocket",))
     runtime.listen(change_intervals)
@@ -99,7 +101,7 @@ def make_live(
     return LiveRoom(
         sockets=(*_routes(PATH, Guard(documented)), *_routes(PAGES_PATH, Guard(for_pages))),
         work={
-            "live_rounds": rounds.run,
+            "live_delivery": delivery.run,
             "live_watch": documented.watch,
             "live_page_watch": for_pages.watch,
             "live_metrics": metrics.stream.run,

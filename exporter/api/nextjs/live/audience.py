@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from exporter.api.nextjs.live.client import Client
+from exporter.api.nextjs.live.clients import Client
 
 
 class Audience:

@@ -4,12 +4,13 @@ known."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from exporter.api.documents import percent
+from exporter.api.machine import requests_last_minute, sampled_at, share
 from exporter.api.nextjs.models import moment
 from exporter.api.views import Views
 from exporter.live.logbook import Line
@@ -18,37 +19,30 @@ from exporter.system.summary import summarize
 from exporter.utc import utc
 
 MIB = 1 << 20
-BUCKETS = 6
-"""Of 10 s each."""
 
 
 class MetricsUpdate(TypedDict):
     """`metrics:update`"""
 
     timestamp: str
-    cpu: float
-    """Percent, as the two that follow; 0 as long as it is not known."""
-    memory: float
+    """When the machine was looked at."""
+    cpu: float | None
+    """Percent, as the two that follow; null where that is not known, as with all that can be null here."""
+    memory: float | None
     gpu: NotRequired[float]
     """Absent without a GPU."""
-    requests: int
-    """That have ended in the last minute."""
+    requests: int | None
+    """That have ended in the last minute; null where they are not recorded."""
 
 
 class ModelUpdate(TypedDict):
-    """A model in `models:update`."""
+    """A model in `models` of `models:update`."""
 
     id: str
     status: str
     memoryUsage: float | None
-    """MiB while it is loaded; null where that is not known, as with all that can be null here."""
+    """MiB while it is loaded."""
     lastActivity: str | None
-
-
-class ModelsUpdate(TypedDict):
-    """`models:update`"""
-
-    models: list[ModelUpdate]
 
 
 class ModelLoading(TypedDict):
@@ -92,22 +86,28 @@ class LogsUpdate(TypedDict):
 
 def metrics_update(views: Views) -> MetricsUpdate:
     """The machine, and what was asked of it."""
-    summary = summarize(views.snapshot())
-    now, wall = views.clock(), views.wall()
+    snapshot = views.snapshot()
+    summary = summarize(snapshot)
+    memory = share(summary.memory_used_bytes, summary.memory_total_bytes)
     update: MetricsUpdate = {
-        "timestamp": utc(wall),
-        "cpu": percent(summary.cpu_utilization),
-        "memory": percent(share(summary.memory_used_bytes, summary.memory_total_bytes)),
-        "requests": sum(bucket.queries for bucket in views.windows.recent(now, wall, BUCKETS)),
+        "timestamp": utc(sampled_at(views, snapshot)),
+        "cpu": None if summary.cpu_utilization is None else percent(summary.cpu_utilization),
+        "memory": None if memory is None else percent(memory),
+        "requests": requests_last_minute(views) if views.recording else None,
     }
     if summary.gpu_utilization is not None:
         update["gpu"] = percent(summary.gpu_utilization)
     return update
 
 
-def models_update(models: Iterable[Model]) -> ModelsUpdate:
-    """All models."""
-    return {"models": [_model(model) for model in models]}
+def model_update(model: Model) -> ModelUpdate:
+    """One model."""
+    return {
+        "id": model.name,
+        "status": model.status.value,
+        "memoryUsage": mebibytes(model.memory_bytes),
+        "lastActivity": moment(model.last_used_at),
+    }
 
 
 def model_loading(name: str, model: Model | None) -> ModelLoading:
@@ -158,21 +158,11 @@ def mebibytes(size_bytes: int | None) -> float | None:
     return None if size_bytes is None else round(size_bytes / MIB, 2)
 
 
-def share(part: float | None, whole: float | None) -> float | None:
-    """0 to 1; None where unknown."""
-    return part / whole if part is not None and whole else None
-
-
-def _model(model: Model) -> ModelUpdate:
-    return {
-        "id": model.name,
-        "status": model.status.value,
-        "memoryUsage": mebibytes(model.memory_bytes),
-        "lastActivity": moment(model.last_used_at),
-    }
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
     return value if value is None or isinstance(value, str | int) else str(value)

@@ -12,13 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-import socketio
-from engineio.payload import Payload
-from socketio.packet import ACK, CONNECT_ERROR
-
 from exporter import tasks
 from exporter.api.nextjs.live.audience import Namespace
-from exporter.api.nextjs.live.outbox import Outbox
+from exporter.api.nextjs.live.clients import Outbox
+from exporter.api.nextjs.live.lean import engineio, socketio
 from exporter.websocket_protocol import MESSAGE_LIMIT_BYTES
 
 PING_SECONDS = 25
@@ -63,7 +60,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]
     """The library's server for one path. Its tasks end with its clients' sessions."""
 
     def __init__(self, ears: Ears, namespaces: Sequence[Namespace], transports: Sequence[str]) -> None:
-        Payload.max_decode_packets = PACKETS_PER_POST
+        engineio.payload.Payload.max_decode_packets = PACKETS_PER_POST
         super().__init__(
             async_mode="asgi",
             namespaces=[each.name for each in namespaces],
@@ -121,11 +118,11 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]
             await super()._handle_connect(eio_sid, namespace, data)
         else:  # in the form of which the real client makes an error
             error = {"message": f"there is no such namespace: {name[:SHOWN_CHARACTERS]}"}
-            refusal = self.packet_class(CONNECT_ERROR, data=error, namespace=namespace)
+            refusal = self.packet_class(socketio.packet.CONNECT_ERROR, data=error, namespace=namespace)
             await self._send_packet(eio_sid, refusal)
 
     async def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: Any) -> None:  # noqa: A002
         answer = self._ears.heard(eio_sid, namespace or "/", data)
         if id is not None and answer is not None:
-            acknowledgement = self.packet_class(ACK, namespace=namespace, id=id, data=[answer])
+            acknowledgement = self.packet_class(socketio.packet.ACK, namespace=namespace, id=id, data=[answer])
             await self._send_packet(eio_sid, acknowledgement)

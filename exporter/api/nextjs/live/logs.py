@@ -10,11 +10,11 @@ from pydantic import Field
 
 from exporter.api.nextjs.asked import Asked, read
 from exporter.api.nextjs.live.audience import Audience
-from exporter.api.nextjs.live.beat import Beat
-from exporter.api.nextjs.live.client import Client
+from exporter.api.nextjs.live.clients import Client
 from exporter.api.nextjs.live.documents import logs_update
-from exporter.api.nextjs.live.pieces import Piece, error_piece, piece
+from exporter.api.nextjs.live.packets import Packet, error_packet, packet
 from exporter.api.nextjs.live.server import UNKNOWN_EVENT
+from exporter.api.nextjs.live.ticker import Ticker
 from exporter.live.logbook import LLAMA_SERVER, PROXY, Level, Line, Logbook
 from exporter.models.model import InvalidError
 
@@ -63,7 +63,7 @@ class Logs:
     def __init__(self, logbook: Logbook, interval: Callable[[], float], clock: Callable[[], float]) -> None:
         """`interval` gives seconds."""
         self.audience = Audience()
-        self.beat = Beat(clock)
+        self.ticker = Ticker(clock)
         self._logbook = logbook
         self._interval = interval
         self._clock = clock
@@ -76,7 +76,7 @@ class Logs:
         """It is given its first lines soon: those that are kept, as many as it wants."""
         self._readers[client] = _Reader()
         self._new[client] = self._clock()
-        self.beat.changed()
+        self.ticker.changed()
 
     def left(self, client: Client) -> None:
         """It is gone."""
@@ -93,7 +93,7 @@ class Logs:
         elif event == "logs:clear_filters":
             choice = EVERYTHING
         else:
-            client.send(error_piece(self.name, "NOT_FOUND", UNKNOWN_EVENT))
+            client.send(error_packet(self.name, "NOT_FOUND", UNKNOWN_EVENT))
             return None
         self._readers[client].choice = choice
         return {"success": True}
@@ -104,7 +104,7 @@ class Logs:
             await self.audience.wanted()
             self._began = self._clock()
             while self._readers:
-                await self.beat.wait(self._due)
+                await self.ticker.wait(self._due)
                 now = self._clock()
                 if now - self._began >= self._interval():
                     self._began = now
@@ -115,7 +115,7 @@ class Logs:
 
     async def _give(self, clients: Iterable[Client]) -> None:
         """Those of them who want the same are given the same."""
-        newest, made = self._logbook.newest, dict[tuple[_Choice, int], Piece | None]()
+        newest, made = self._logbook.newest, dict[tuple[_Choice, int], Packet | None]()
         for number, client in enumerate(clients):
             reader = self._readers.get(client)
             if reader is None:
@@ -124,15 +124,16 @@ class Logs:
             if key not in made:
                 made[key] = self._batch(*key, newest)
                 await asyncio.sleep(0)
-            if made[key] is None or client.send(made[key]):
+            batch = made[key]
+            if batch is None or client.send(batch):
                 reader.given = newest
             if number % 8 == 0:
                 await asyncio.sleep(0)
 
-    def _batch(self, choice: _Choice, given: int, newest: int) -> Piece | None:
+    def _batch(self, choice: _Choice, given: int, newest: int) -> Packet | None:
         """Lines after `given`; None where there is none that is wanted."""
         lines = [each for each in self._logbook.after(given) if each.number <= newest and _fits(each, choice)]
-        return piece(self.name, "logs:update", logs_update(lines[-choice.limit :])) if lines else None
+        return packet(self.name, "logs:update", logs_update(lines[-choice.limit :])) if lines else None
 
     def _due(self) -> float:
         turn = self._began + self._interval()
@@ -148,7 +149,7 @@ class Logs:
 
     def _refuse(self, client: Client, reasons: dict[str, str]) -> Any:
         message = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        client.send(error_piece(self.name, "VALIDATION_ERROR", message, details=reasons))
+        client.send(error_packet(self.name, "VALIDATION_ERROR", message, details=reasons))
         return {"success": False, "error": {"code": "VALIDATION_ERROR", "message": message}}
 
 

@@ -7,15 +7,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from exporter.api.nextjs.answers import CODES
-from exporter.api.nextjs.live.client import Client
-from exporter.api.nextjs.live.errands import Errands
-from exporter.api.nextjs.live.page_documents import milliseconds, model, model_id, status
+from exporter.api.nextjs.live.activity import Activity
+from exporter.api.nextjs.live.clients import Client
+from exporter.api.nextjs.live.jobs import Jobs
+from exporter.api.nextjs.live.model_ids import ModelIds
+from exporter.api.nextjs.live.packets import DEFAULT, error_packet, packet
+from exporter.api.nextjs.live.page_documents import milliseconds, model, status
 from exporter.api.nextjs.live.page_settings import entry, forgotten, only, registered_changes
-from exporter.api.nextjs.live.pieces import DEFAULT, error_piece, piece
 from exporter.api.nextjs.recent import Recent
 from exporter.api.views import Views
 from exporter.models import parameters
-from exporter.models.model import ConflictError, InvalidError, Model, ModelsError, Status, UnknownModelError
+from exporter.models.managed import ManagedServer
+from exporter.models.model import ConflictError, InvalidError, Model, ModelsError, Status
 from exporter.models.models import Models
 
 log = logging.getLogger(__name__)
@@ -24,7 +27,6 @@ AGAIN_SECONDS = 3.0
 """Some pages start or stop a model over REST, and toggle it on top."""
 FOREIGN = "pages of this origin may read, and change nothing; admin.cors_origins names those that may"
 BUSY = "too much is being done already"
-HERE_ONLY = "llama-server is started and stopped with the sidecar"
 
 Answer = tuple[str, dict[str, Any]]
 """An event and its document."""
@@ -36,12 +38,22 @@ class Orders:
     really are."""
 
     def __init__(
-        self, models: Models, recent: Recent, views: Views, errands: Errands, correct: Callable[[Client], None]
+        self,
+        *,
+        models: Models,
+        ids: ModelIds,
+        server: Callable[[], ManagedServer | None],
+        recent: Recent,
+        views: Views,
+        jobs: Jobs,
+        correct: Callable[[Client], None],
     ) -> None:
         self._models = models
+        self._ids = ids
+        self._server = server
         self._recent = recent
         self._views = views
-        self._errands = errands
+        self._jobs = jobs
         self._correct = correct
         self._orders: dict[str, tuple[str, Order]] = {
             "startmodel": ("error", self._start),
@@ -54,7 +66,7 @@ class Orders:
             "importmodelsfromllama": ("models_imported", self._import),
             "loadconfig": ("config_loaded", self._load_config),
             "saveconfig": ("config_saved", self._save_config),
-            **dict.fromkeys(("startllamaserver", "restartserver", "stopllamaserver"), ("error", _refuse)),
+            **dict.fromkeys(("startllamaserver", "restartserver", "stopllamaserver"), ("error", self._refuse)),
         }
         """The event of a failure, and who does it, by the order's name without underscores, in lower case."""
 
@@ -66,7 +78,7 @@ class Orders:
         event, order = found
         if client.reads_only and word != "loadconfig":
             self._fail(client, event, 403, FOREIGN)
-        elif not self._errands.run(client, lambda: self._carry_out(client, event, order, argument)):
+        elif not self._jobs.run(client, lambda: self._carry_out(client, event, order, argument)):
             self._fail(client, event, 503, BUSY)
         return True
 
@@ -79,15 +91,15 @@ class Orders:
             log.exception("what a page wants could not be done", extra={"order": order.__name__})
             self._fail(client, event, 500, "the sidecar failed; its log says why")
         else:
-            client.send(piece(DEFAULT, answer, document))
+            client.send(packet(DEFAULT, answer, document))
 
     def _fail(self, client: Client, event: str, number: int, text: str) -> None:
         code = CODES[number]
         if event == "error":
-            client.send(error_piece(DEFAULT, code, text))
+            client.send(error_packet(DEFAULT, code, text))
         else:
             failure = {"success": False, "error": {"code": code, "message": text}}
-            client.send(piece(DEFAULT, event, {**failure, "timestamp": milliseconds(self._views)}))
+            client.send(packet(DEFAULT, event, {**failure, "timestamp": milliseconds(self._views)}))
         self._correct(client)
 
     async def _start(self, argument: Any) -> Answer:
@@ -111,19 +123,18 @@ class Orders:
 
     async def _save(self, argument: Any) -> Answer:
         (saved,) = await self._models.register([entry(_fields(argument))])
-        return "model_saved", self._success(model(saved))
+        return "model_saved", self._success(self._shown(saved))
 
     async def _update(self, argument: Any) -> Answer:
         found = self._meant(argument)
         changes = registered_changes(_fields(_fields(argument).get("updates", {})), found)
         if changes:
             found = await self._models.update(found.name, changes)
-        return "model_updated", self._success(model(found))
+        return "model_updated", self._success(self._shown(found))
 
     async def _delete(self, argument: Any) -> Answer:
-        name = self._meant(argument).name
-        await self._models.remove(name)
-        return "model_deleted", self._success({"id": model_id(name)})
+        await self._models.remove(self._meant(argument).name)
+        return "model_deleted", self._success({"id": _given(argument)})
 
     async def _import(self, _: Any) -> Answer:
         names = [each.name for each in self._models.all() if each.registered is None]
@@ -147,30 +158,32 @@ class Orders:
         now = updated.registered.options if updated.registered else {}
         return "config_saved", self._success({"id": _given(argument), "type": kind, "config": only(kind, now)})
 
+    async def _refuse(self, _: Any) -> Answer:
+        server = self._server()
+        if server is None:
+            raise ConflictError("the sidecar runs no llama-server itself, and cannot start or stop those of others")
+        raise ConflictError(f"llama-server is {server.status.value}; it is started and stopped with the sidecar alone")
+
     def _meant(self, argument: Any) -> Model:
         """By its number, which is its id over this path, or its name. Raises UnknownModelError, InvalidError."""
-        given = _given(argument)
-        for each in self._models.all():
-            if given in (each.name, model_id(each.name)):
-                return each
-        raise UnknownModelError(f"there is no model {given[:200]!r}")
+        return self._ids.find(str(_given(argument)))
+
+    def _shown(self, found: Model) -> dict[str, Any]:
+        return model(found, Activity(self._views))
 
     def _success(self, data: Any) -> dict[str, Any]:
         return {"success": True, "data": data, "timestamp": milliseconds(self._views)}
 
 
-async def _refuse(_: Any) -> Answer:
-    raise ConflictError(HERE_ONLY)
-
-
-def _given(argument: Any) -> str:
-    """What was sent to say which model is meant. Raises InvalidError."""
+def _given(argument: Any) -> str | int:
+    """What was sent to say which model is meant; it is sent back as it came, since pages compare it with what they
+    have. Raises InvalidError."""
     if isinstance(argument, dict):
         keys = ("modelId", "id", "name", "model")
         argument = next((argument[key] for key in keys if argument.get(key) is not None), None)
     if isinstance(argument, bool) or not isinstance(argument, str | int):
         raise InvalidError("which model is meant must be said by `modelId` or `id`")
-    return str(argument)
+    return argument
 
 
 def _fields(argument: Any) -> dict[str, Any]:

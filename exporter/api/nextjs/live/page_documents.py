@@ -3,35 +3,28 @@ versions, and only words and types that none of them breaks on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 from exporter.api.documents import percent
-from exporter.api.nextjs.live.documents import mebibytes, plain, share
+from exporter.api.machine import gpu_figures, known_percent, nested_gpu, rounded, sampled_at, share
+from exporter.api.nextjs.live.activity import Activity
+from exporter.api.nextjs.live.documents import mebibytes, plain
+from exporter.api.nextjs.live.packets import Text
 from exporter.api.nextjs.models import moment
 from exporter.api.views import Views
 from exporter.live.logbook import Line
 from exporter.models.managed import ManagedServer, ServerStatus
 from exporter.models.model import Model, Status
-from exporter.system.snapshot import GpuSnapshot, LlamaServerSnapshot, ServerState
-from exporter.system.summary import Summary, over, summarize
+from exporter.system.snapshot import LlamaServerSnapshot, ServerState
+from exporter.system.summary import summarize
 from exporter.utc import utc
 
 MB = 1e6
 ID_BYTES = 6
 """Of the digest: what a number in JavaScript can hold."""
 DIGITS = 2
-NESTED_GPU = {
-    "gpuUsage": "usage",
-    "gpuMemoryUsed": "memoryUsed",
-    "gpuMemoryTotal": "memoryTotal",
-    "gpuPowerUsage": "powerUsage",
-    "gpuPowerLimit": "powerLimit",
-    "gpuTemperature": "temperature",
-    "gpuName": "name",
-}
-"""What later pages call it within `gpu`."""
 
 
 def message(kind: str, data: Any, views: Views, **more: Any) -> dict[str, Any]:
@@ -45,24 +38,27 @@ def milliseconds(views: Views) -> int:
 
 
 def metrics(views: Views) -> dict[str, Any]:
-    """Percent, MiB of GPU memory, MB a second, W, degrees Celsius. What is not known is 0; of GPUs, absent."""
+    """Percent, MiB of GPU memory, MB a second, W, degrees Celsius. What is not known is null, which charts leave out;
+    of GPUs, absent, since earlier pages break on null there."""
     snapshot = views.snapshot()
-    summary, sums = summarize(snapshot), views.totals.whole()
-    cpu = percent(summary.cpu_utilization, DIGITS)
-    memory = percent(share(summary.memory_used_bytes, summary.memory_total_bytes), DIGITS)
-    disk = percent(share(summary.disk_used_bytes, summary.disk_total_bytes), DIGITS)
-    gpu = _gpu(summary, snapshot.gpus)
-    nested = {name: gpu[key] for key, name in NESTED_GPU.items() if key in gpu}
+    summary, sums = summarize(snapshot), views.totals.whole() if views.recording else None
+    cpu = known_percent(summary.cpu_utilization)
+    memory = known_percent(share(summary.memory_used_bytes, summary.memory_total_bytes))
+    disk = known_percent(share(summary.disk_used_bytes, summary.disk_total_bytes))
+    gpu = gpu_figures(summary, snapshot.gpus)
+    memory_keys = [key for key in ("gpuMemoryUsed", "gpuMemoryTotal") if key in gpu]
+    nested = nested_gpu(gpu)
     return {
         "cpuUsage": cpu,
         "memoryUsage": memory,
         "diskUsage": disk,
         "activeModels": summary.models_loaded,
-        "totalRequests": sums.requests,
-        "avgResponseTime": round(sums.mean_seconds * 1000, DIGITS),
+        "totalRequests": sums.requests if sums else None,
+        "avgResponseTime": round(sums.mean_seconds * 1000, DIGITS) if sums else None,
         "uptime": views.uptime_seconds,
-        "timestamp": utc(views.wall()),
+        "timestamp": utc(sampled_at(views, snapshot)),
         **gpu,
+        **{key: mebibytes(gpu[key]) for key in memory_keys},
         "cpu": {"usage": cpu},
         "memory": {"used": memory},
         "disk": {"used": disk},
@@ -79,7 +75,7 @@ def model_id(name: str) -> str:
     return str(int.from_bytes(sha256(name.encode("utf-8", "replace")).digest()[:ID_BYTES]) + 1)
 
 
-def model(found: Model) -> dict[str, Any]:
+def model(found: Model, activity: Activity) -> dict[str, Any]:
     """One model. What is not known is absent."""
     registered = found.registered
     document = {
@@ -94,9 +90,11 @@ def model(found: Model) -> dict[str, Any]:
         "progress": percent(found.progress) if found.status is Status.LOADING and found.progress is not None else None,
         "parameters": _parameters(found),
         "memoryUsed": _memory(found),
+        "tokensPerSec": rounded(activity.tokens_per_second(found)),
+        "activeRequests": activity.requests(found),
         "error": found.error if found.status is Status.ERROR else None,
     }
-    return {key: value for key, value in document.items() if value is not None}
+    return _known(**document)
 
 
 def status(word: Status) -> str:
@@ -116,8 +114,8 @@ def log_entry(line: Line) -> dict[str, Any]:
     }
 
 
-def llama_status(views: Views, server: ManagedServer | None, models: Sequence[Any]) -> dict[str, Any]:
-    """Of the managed llama-server; where there is none, of those that are watched. `models` are shown as they are."""
+def llama_status(views: Views, server: ManagedServer | None, models: Text) -> dict[str, Any]:
+    """Of the managed llama-server; where there is none, of those that are watched. `models` is their list."""
     started = server.started_at if server else None
     return {
         "status": server.status.value if server else _watched(views.snapshot().servers),
@@ -139,28 +137,9 @@ def _watched(servers: Mapping[str, LlamaServerSnapshot]) -> str:
     return "error"
 
 
-def _gpu(summary: Summary, gpus: tuple[GpuSnapshot, ...]) -> dict[str, Any]:
-    """All GPUs as one."""
-    if not gpus:
-        return {}
-    used, total = summary.gpu_memory_used_bytes, summary.gpu_memory_total_bytes
-    usage, memory = summary.gpu_utilization, share(used, total)
-    figures = {
-        "gpuUsage": None if usage is None else percent(usage, DIGITS),
-        "gpuMemoryUsage": None if memory is None else percent(memory, DIGITS),
-        "gpuMemoryUsed": mebibytes(used),
-        "gpuMemoryTotal": mebibytes(total),
-        "gpuPowerUsage": _rounded(summary.gpu_power_watts),
-        "gpuPowerLimit": _rounded(over(sum, [gpu.power_limit_watts for gpu in gpus])),
-        "gpuTemperature": _rounded(summary.gpu_temperature_celsius),
-        "gpuName": gpus[0].name if len(gpus) == 1 else f"{gpus[0].name} x{len(gpus)}",
-    }
-    return {key: figure for key, figure in figures.items() if figure is not None}
-
-
 def _parameters(found: Model) -> dict[str, Any]:
     figures = {"file_size_bytes": found.size_bytes, "quantization_type": found.quantization}
-    return {key: figure for key, figure in figures.items() if figure is not None}
+    return _known(**figures)
 
 
 def _type(found: Model) -> str:
@@ -173,9 +152,9 @@ def _memory(found: Model) -> str | None:
     return None if size is None else f"{size:.0f} MB"
 
 
-def _rate(bytes_per_second: float | None) -> float:
-    return round((bytes_per_second or 0.0) / MB, 3)
+def _rate(bytes_per_second: float | None) -> float | None:
+    return None if bytes_per_second is None else round(bytes_per_second / MB, 3)
 
 
-def _rounded(figure: float | None) -> float | None:
-    return None if figure is None else round(max(0.0, figure), DIGITS)
+def _known(**figures: Any) -> dict[str, Any]:
+    return {key: figure for key, figure in figures.items() if figure is not None}

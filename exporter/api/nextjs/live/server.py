@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from exporter.api.nextjs.live.audience import Namespace
-from exporter.api.nextjs.live.client import Client
+from exporter.api.nextjs.live.clients import Client, Lobby
 from exporter.api.nextjs.live.library import SocketIO
-from exporter.api.nextjs.live.lobby import Lobby
-from exporter.api.nextjs.live.pieces import DEFAULT, closing, error_piece, piece
+from exporter.api.nextjs.live.packets import DEFAULT, closing, error_packet, packet
 from exporter.asgi import Scope
 from exporter.websocket_protocol import text_frame
 
@@ -100,13 +99,13 @@ class SocketServer:
         if client is None or found is None or client not in found.audience:
             return None
         if not isinstance(said, list) or not said or not isinstance(said[0], str):
-            client.send(error_piece(namespace, "VALIDATION_ERROR", "an event has a name"))
+            client.send(error_packet(namespace, "VALIDATION_ERROR", "an event has a name"))
             return None
         try:
             return found.heard(client, said[0], said[1:])
         except Exception:
             log.exception("an event could not be dealt with", extra={"namespace": namespace})
-            client.send(error_piece(namespace, "INTERNAL_ERROR", "the sidecar failed; its log says why"))
+            client.send(error_packet(namespace, "INTERNAL_ERROR", "the sidecar failed; its log says why"))
             return None
 
     async def watch(self) -> None:
@@ -136,7 +135,7 @@ class SocketServer:
         """Tell everybody that the sidecar stops, and end requests that wait for something to tell; the listener closes
         the WebSockets."""
         message = {"code": "CONNECTION_LOST", "message": "the sidecar stops", "reconnect": True, "retryIn": BACK_IN_MS}
-        last = piece(DEFAULT, "error", message)
+        last = packet(DEFAULT, "error", message)
         default = self._namespaces.get(DEFAULT)
         for session, socket in list(self.library.eio.sockets.items()):
             client = self.lobby.get(session)
@@ -160,7 +159,7 @@ class SocketServer:
         found = self._namespaces.get(namespace)
         if found is not None and client in found.audience:
             message = "more than 1000 messages in a minute; the others are not listened to"
-            client.send(error_piece(namespace, "RATE_LIMITED", message, retryIn=round(seconds * 1000)))
+            client.send(error_packet(namespace, "RATE_LIMITED", message, retryIn=round(seconds * 1000)))
 
 
 def _say_last(client: Client, last: Any) -> None:

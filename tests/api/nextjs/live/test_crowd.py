@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from websockets.frames import Opcode
 
-from exporter.api.nextjs.live import library, outbox, server, stream
+from exporter.api.nextjs.live import clients, library, questions, server, stream
 from exporter.models.model import Kind, Model, Status
 from tests.api.nextjs.live.stage import BESIDE, Stage
 from tests.api.nextjs.live.talker import HANDSHAKE, Talker, packet, polling, talking
@@ -18,12 +20,12 @@ from tests.serving import on_our_loop, until
 
 CROWD = 500
 ENDS = 2
-"""What may stand behind all pieces: that nothing comes any more."""
+"""What may stand behind all packets: that nothing comes any more."""
 LARGE = tuple(Model(f"{number:0200}", Status.STOPPED) for number in range(500))
 """Some 150 KB a list."""
 
 
-class Measured(outbox.Outbox):
+class Measured(clients.Outbox):
     """Remembers how long any of them was."""
 
     longest = 0
@@ -38,8 +40,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that lets go of slow clients soon."""
     monkeypatch.setattr(server, "STALL_SECONDS", 0.5)
     monkeypatch.setattr(server, "WATCH_SECONDS", 0.05)
-    monkeypatch.setattr(outbox, "LIMIT", 8)
+    monkeypatch.setattr(clients, "OUTBOX_LIMIT", 8)
     monkeypatch.setattr(stream, "GAP_SECONDS", 0.01)
+    monkeypatch.setattr(questions, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(library, "Outbox", Measured)
     monkeypatch.setattr(Measured, "longest", 0)
 
@@ -114,10 +117,12 @@ async def test_a_client_that_reads_nothing_costs_little_and_is_let_go() -> None:
         slow = await running.open_websocket(f"/socket.io/{HANDSHAKE}", receive_buffer=16_384)
         await slow.send(Opcode.TEXT, b"40/models,")
         await until(lambda: stage.live.figures().connections == 2)
-        while stage.live.readers() == 2:
-            stage.models.move(Kind.CHANGED, BESIDE)
+        for size in itertools.count():
+            if stage.live.readers() < 2:
+                break
+            stage.models.move(Kind.CHANGED, replace(BESIDE, memory_bytes=size << 20))
             assert (await brisk.next())[0] == "models:update"
-        assert Measured.longest <= outbox.LIMIT + ENDS
+        assert Measured.longest <= clients.OUTBOX_LIMIT + ENDS
         assert (await brisk.socket.ping()) is not None
 
 
@@ -137,7 +142,7 @@ async def test_a_client_that_asks_and_reads_nothing() -> None:
                     await rude.send(Opcode.TEXT, question)
                     await asyncio.sleep(0.002)
         await until(lambda: stage.live.readers() == 0)
-    assert outbox.LIMIT <= Measured.longest <= outbox.LIMIT + ENDS
+    assert clients.OUTBOX_LIMIT <= Measured.longest <= clients.OUTBOX_LIMIT + ENDS
 
 
 @pytest.mark.parametrize("over", ["websocket", "polling"])
@@ -189,7 +194,7 @@ async def test_the_loop_is_not_held_up() -> None:
                 await asyncio.sleep(0)
 
         counting = asyncio.get_running_loop().create_task(count())
-        stage.models.move(Kind.CHANGED, BESIDE)
+        stage.models.move(Kind.CHANGED, replace(BESIDE, status=Status.RUNNING))
         before, began = turns, time.monotonic()
         for client in clients:
             await client.next()

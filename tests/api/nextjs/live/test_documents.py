@@ -11,7 +11,7 @@ import pytest
 from exporter.api.nextjs.live import documents
 from exporter.live.logbook import Line
 from exporter.models.model import Model, Status
-from exporter.system.snapshot import GpuSnapshot, HostSnapshot, ProcessSnapshot, Snapshot
+from exporter.system.snapshot import CollectorStatus, GpuSnapshot, HostSnapshot, ProcessSnapshot, Snapshot
 from tests.api.views import WALL, Clock, make_live, make_views
 from tests.telemetry.examples import record
 
@@ -98,11 +98,23 @@ def test_metrics_are_those_of_the_machine_and_of_the_last_minute() -> None:
 def test_metrics_of_a_machine_that_nobody_has_looked_at() -> None:
     assert documents.metrics_update(make_views()) == {
         "timestamp": "2026-11-20T08:32:30.000Z",
-        "cpu": 0,
-        "memory": 0,
+        "cpu": None,
+        "memory": None,
         "requests": 0,
     }
     assert WALL == 1_795_163_550
+
+
+def test_metrics_carry_the_time_of_their_sample() -> None:
+    clock = Clock()
+    snapshot = Snapshot(collectors={"host": CollectorStatus("host", True, 0.1, clock.now)})
+    clock.now += 60
+    shown = documents.metrics_update(make_views(clock=clock, snapshot=lambda: snapshot))
+    assert shown["timestamp"] == "2026-11-20T08:32:30.000Z"
+
+
+def test_requests_that_nobody_records_are_not_none() -> None:
+    assert documents.metrics_update(make_views(recording=False))["requests"] is None
 
 
 def test_a_gpu_that_tells_nothing_is_left_out() -> None:
@@ -111,8 +123,8 @@ def test_a_gpu_that_tells_nothing_is_left_out() -> None:
 
 
 def test_models() -> None:
-    assert same(documents.models_update([LLAMA]), EXAMPLES["models:update"])
-    unknown = documents.models_update([Model("x", Status.STOPPED)])["models"][0]
+    assert same({"models": [documents.model_update(LLAMA)]}, EXAMPLES["models:update"])
+    unknown = documents.model_update(Model("x", Status.STOPPED))
     assert unknown == {"id": "x", "status": "stopped", "memoryUsage": None, "lastActivity": None}
 
 
@@ -143,7 +155,9 @@ def test_lines() -> None:
         (None, None),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
-        ((1, 2), "(1, 2)"),
+        ((1, 2), [1, 2]),
+        ([True, None, 1.5, float("nan"), "x"], [True, None, 1.5, "nan", "x"]),
+        ([["a"], {"b": (object,)}], [["a"], {"b": ["<class 'object'>"]}]),
         (AT, AT),
         ("\ud800", "\ud800"),
     ],

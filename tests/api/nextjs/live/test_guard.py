@@ -9,8 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from exporter.api.nextjs.live import client as clients
-from exporter.api.nextjs.live import guard
+from exporter.api.nextjs.live import clients, guard
 from tests.api.nextjs.live.stage import Stage
 from tests.api.nextjs.live.talker import HANDSHAKE, POLLING, packet, polling, talking
 from tests.serving import Serving, until

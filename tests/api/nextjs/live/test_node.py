@@ -110,7 +110,7 @@ async def test_a_page() -> None:
         assert corrected["data"][0]["status"] == "stopped"
         await page.emit("update_model", {"id": int(running_model["id"]), "updates": {"status": "running"}})
         assert (await page.hear("model_updated"))["data"]["status"] == "stopped"
-        stage.models.move(Kind.CHANGED, replace(STOPPED, status=Status.UNLOADING))
+        stage.models.move(Kind.CHANGED, replace(STOPPED, status=Status.UNLOADING, memory_bytes=1 << 20))
         assert (await page.hear("models"))["data"][1]["status"] == "stopped"
 
 

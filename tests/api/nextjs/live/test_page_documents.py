@@ -8,13 +8,23 @@ from typing import Any
 import pytest
 
 from exporter.api.nextjs.live import page_documents
+from exporter.api.nextjs.live.activity import Activity
+from exporter.api.nextjs.live.packets import Text
 from exporter.live.logbook import Line
 from exporter.models.managed import ManagedServer, ServerStatus
 from exporter.models.model import Model, Registered, Status
-from exporter.system.snapshot import FileSystem, GpuSnapshot, LlamaServerSnapshot, NetworkIO, ServerState, Snapshot
+from exporter.system.snapshot import (
+    CollectorStatus,
+    FileSystem,
+    GpuSnapshot,
+    LlamaServerSnapshot,
+    NetworkIO,
+    ServerState,
+    Snapshot,
+)
 from tests.api.nextjs.live.stage import BESIDE, NOW, RUNNING
 from tests.api.nextjs.live.test_documents import host
-from tests.api.views import make_views
+from tests.api.views import Clock, make_views
 
 GIB = 1 << 30
 FLAT = {"cpuUsage", "memoryUsage", "diskUsage", "activeModels", "totalRequests", "avgResponseTime"}
@@ -29,6 +39,10 @@ GPU = {
     "gpuTemperature": 72.0,
     "gpuName": "NVIDIA GeForce RTX 3080",
 }
+
+
+def shown_model(found: Model) -> dict[str, Any]:
+    return page_documents.model(found, Activity(make_views()))
 
 
 def metrics(**fields: Any) -> dict[str, Any]:
@@ -47,10 +61,23 @@ def test_figures_for_earlier_and_for_later_pages() -> None:
     assert figures["uptime"] == 90_061
 
 
-def test_nothing_is_null_where_nothing_is_known() -> None:
+def test_no_figure_is_made_up() -> None:
+    """Pages take null for none; that of GPUs would break earlier ones, and later ones need the objects."""
     figures = metrics()
     assert set(figures) == FLAT | NESTED
-    assert None not in figures.values()
+    assert {key for key in FLAT if figures[key] is None} == {"cpuUsage", "memoryUsage", "diskUsage"}
+    assert (figures["cpu"], figures["memory"], figures["disk"]) == ({"usage": None}, {"used": None}, {"used": None})
+    assert figures["network"] == {"rx": None, "tx": None}
+    unrecorded = page_documents.metrics(make_views(recording=False))
+    assert (unrecorded["totalRequests"], unrecorded["avgResponseTime"]) == (None, None)
+
+
+def test_metrics_carry_the_time_of_their_sample() -> None:
+    clock = Clock()
+    snapshot = Snapshot(collectors={"host": CollectorStatus("host", True, 0.1, clock.now)})
+    clock.now += 60
+    views = make_views(clock=clock, snapshot=lambda: snapshot)
+    assert page_documents.metrics(views)["timestamp"] == "2026-11-20T08:32:30.000Z"
 
 
 def test_figures_of_a_gpu() -> None:
@@ -87,7 +114,7 @@ def test_a_lost_gpu_has_a_name() -> None:
 
 
 def test_a_model() -> None:
-    shown = page_documents.model(RUNNING)
+    shown = shown_model(RUNNING)
     assert shown == {
         "id": page_documents.model_id(RUNNING.name),
         "name": "llama-2-7b-chat",
@@ -99,24 +126,26 @@ def test_a_model() -> None:
         "path": "/srv/llama-2-7b-chat.gguf",
         "parameters": {"file_size_bytes": 4_000_000_000, "quantization_type": "Q4_K_M"},
         "memoryUsed": "4096 MB",
+        "activeRequests": 0,
     }
 
 
 def test_a_model_of_which_little_is_known() -> None:
-    shown = page_documents.model(BESIDE)
+    shown = shown_model(BESIDE)
     assert shown == {
         "id": page_documents.model_id("beside"),
         "name": "beside",
         "type": "other",
         "status": "idle",
         "parameters": {},
+        "activeRequests": 0,
     }
 
 
 def test_how_far_a_model_is_and_why_it_is_not() -> None:
-    loading = page_documents.model(replace(RUNNING, status=Status.LOADING, progress=0.5))
+    loading = shown_model(replace(RUNNING, status=Status.LOADING, progress=0.5))
     assert loading["progress"] == 50.0
-    failed = page_documents.model(replace(RUNNING, status=Status.ERROR, error="out of memory", progress=0.5))
+    failed = shown_model(replace(RUNNING, status=Status.ERROR, error="out of memory", progress=0.5))
     assert (failed["status"], failed["error"]) == ("error", "out of memory")
     assert "progress" not in failed
 
@@ -147,9 +176,9 @@ def test_a_line() -> None:
 
 def test_the_managed_server() -> None:
     server = ManagedServer(ServerStatus.CRASHED, 3, "out of memory", NOW - 60, None)
-    assert page_documents.llama_status(make_views(), server, []) == {
+    assert page_documents.llama_status(make_views(), server, Text("[]")) == {
         "status": "crashed",
-        "models": [],
+        "models": "[]",
         "lastError": "out of memory",
         "retries": 3,
         "uptime": 60,
@@ -169,10 +198,10 @@ def test_the_managed_server() -> None:
 def test_servers_that_are_only_watched(states: tuple[ServerState, ...], word: str) -> None:
     servers = {str(number): LlamaServerSnapshot(str(number), ("Q4",), state) for number, state in enumerate(states)}
     snapshot = Snapshot(servers=servers)
-    shown = page_documents.llama_status(make_views(snapshot=lambda: snapshot), None, [])
+    shown = page_documents.llama_status(make_views(snapshot=lambda: snapshot), None, Text("[]"))
     assert (shown["status"], shown["startedAt"], shown["uptime"]) == (word, None, 0)
 
 
 def test_a_model_that_was_registered_without_a_time() -> None:
-    shown = page_documents.model(Model("x", Status.STOPPED, Registered("x", created_at=NOW)))
+    shown = shown_model(Model("x", Status.STOPPED, Registered("x", created_at=NOW)))
     assert shown["updatedAt"] == shown["createdAt"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from exporter.api.nextjs.live import page_logs
+from exporter.api.nextjs.live import page_logs, questions
 from exporter.api.nextjs.live.page_documents import model_id
 from exporter.live.logbook import PROXY
 from exporter.models.managed import ManagedServer, ServerStatus
@@ -52,7 +52,7 @@ async def test_what_a_page_is_told_at_once() -> None:
         assert hello["timestamp"].endswith("Z")
         event, told = await client.next()
         assert event == "metrics"
-        assert check_envelope(told, "metrics")["cpu"] == {"usage": 0}
+        assert check_envelope(told, "metrics")["cpu"] == {"usage": None}
         event, told = await client.next()
         assert event == "models"
         assert [each["name"] for each in check_envelope(told, "models")] == [RUNNING.name, STOPPED.name, "beside"]
@@ -77,7 +77,8 @@ QUESTIONS = (
 )
 
 
-async def test_answers() -> None:
+async def test_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "PAUSE_SECONDS", 0.0)
     arguments: list[list[Any]] = [[], [{}], [["any", {"thing": None}]]]
     async with Stage().open() as running, page(running) as client:
         for said, event, kind in QUESTIONS:
@@ -147,7 +148,54 @@ async def test_a_page_that_adds_lines_is_given_none_twice() -> None:
         heard += [each["message"] for each in (await client.hear("logs"))["data"]]
         stage.logbook.add("info", PROXY, "last")
         heard.append((await client.hear("log"))["data"]["message"])
-    assert heard == ["one", *map(str, reversed(range(40))), "last"]
+    assert heard == ["one", *map(str, range(40)), "last"]
+
+
+async def lines_of(client: Talker) -> list[str]:
+    return [each["message"] for each in (await client.hear("logs"))["data"]]
+
+
+@pytest.mark.usefixtures("quick_logs")
+@pytest.mark.parametrize(
+    ("said", "adds"),
+    [
+        (("request_metrics", "request_logs"), True),
+        (("load_models", "request_logs"), True),
+        (("load_models",), True),
+        ((), False),
+        (("requestMetrics", "requestModels", "requestLogs"), False),
+        (("request_metrics", "request_models", "request_logs"), False),
+        (("request_logs",), False),
+        (("requestLogs",), False),
+    ],
+)
+async def test_lines_are_in_the_order_in_which_a_page_shows_them(said: tuple[str, ...], adds: bool) -> None:
+    """A page that adds puts one after the other on top; the others show what they are given."""
+    stage = Stage()
+    for number in range(150):
+        stage.logbook.add("info", PROXY, str(number))
+    order = 1 if adds else -1
+    async with stage.open() as running, page(running) as client:
+        for each in said:
+            await client.say(each)
+        assert await lines_of(client) == [str(number) for number in range(50, 150)][::order]
+        for number in range(150, 190):
+            stage.logbook.add("info", PROXY, str(number))
+        newest = await lines_of(client)
+    assert newest == [str(number) for number in range(150 if adds else 90, 190)][::order]
+
+
+@pytest.mark.usefixtures("quick_logs")
+async def test_who_asks_for_lines_much_later_does_not_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_logs, "GREETING_SECONDS", 0.0)
+    stage = Stage()
+    stage.logbook.add("info", PROXY, "1")
+    stage.logbook.add("info", PROXY, "2")
+    async with stage.open() as running, page(running) as client:
+        await client.say("request_metrics")
+        await client.hear("metrics")
+        await client.say("request_logs")
+        assert await lines_of(client) == ["2", "1"]
 
 
 @pytest.mark.usefixtures("quick_logs")

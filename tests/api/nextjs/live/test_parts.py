@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from exporter.api.nextjs.live import outbox, rounds
-from exporter.api.nextjs.live.beat import Beat
-from exporter.api.nextjs.live.client import MESSAGES_PER_MINUTE, Minute
-from exporter.api.nextjs.live.errands import LIMIT, LIMIT_PER_CLIENT, Errands
-from exporter.api.nextjs.live.outbox import Outbox
-from exporter.api.nextjs.live.pieces import error_piece, piece
-from exporter.api.nextjs.live.rounds import Rounds
-from exporter.api.nextjs.live.traffic import Traffic
+from exporter.api.nextjs.live import delivery
+from exporter.api.nextjs.live.clients import MESSAGES_PER_MINUTE, OUTBOX_LIMIT, Minute, Outbox, Traffic
+from exporter.api.nextjs.live.delivery import Delivery
+from exporter.api.nextjs.live.jobs import LIMIT, LIMIT_PER_CLIENT, Jobs
+from exporter.api.nextjs.live.packets import error_packet, packet
+from exporter.api.nextjs.live.ticker import Ticker
 from exporter.api.nextjs.recent import Recent
 from tests.api.views import Clock
 from tests.serving import until
@@ -46,7 +44,7 @@ def test_messages_per_second() -> None:
 async def test_what_finds_no_room_is_dropped() -> None:
     clock = Clock()
     box = Outbox(clock)
-    for number in range(outbox.LIMIT):
+    for number in range(OUTBOX_LIMIT):
         assert box.offer(number)
     assert box.full_seconds() == 0
     await box.put("ping")
@@ -54,7 +52,7 @@ async def test_what_finds_no_room_is_dropped() -> None:
     clock.now += 10
     assert box.full_seconds() == 10
     await box.put(None)
-    for _ in range(outbox.LIMIT // 2):
+    for _ in range(OUTBOX_LIMIT // 2):
         box.get_nowait()
     assert box.offer("update")
     assert box.full_seconds() == 10
@@ -67,34 +65,34 @@ async def test_what_finds_no_room_is_dropped() -> None:
 
 
 def test_events_are_encoded_once() -> None:
-    made = piece("/metrics", "metrics:update", {"cpu": 1.5, "text": "é\x1e"})
+    made = packet("/metrics", "metrics:update", {"cpu": 1.5, "text": "é\x1e"})
     assert made.encode() == '42/metrics,["metrics:update",{"cpu":1.5,"text":"é\\u001e"}]'
     assert made.encode() is made.encode()
-    assert piece("/", "a", None).encode() == '42["a",null]'
-    assert error_piece("/", "CODE", "why", retryIn=1, more=2).encode() == (
+    assert packet("/", "a", None).encode() == '42["a",null]'
+    assert error_packet("/", "CODE", "why", retryIn=1, more=2).encode() == (
         '42["error",{"code":"CODE","message":"why","reconnect":false,"retryIn":1,"more":2}]'
     )
 
 
 async def test_a_beat() -> None:
     clock = asyncio.get_running_loop().time
-    beat = Beat(clock)
+    ticker = Ticker(clock)
     moment = clock() + 3600
-    waiting = asyncio.get_running_loop().create_task(beat.wait(lambda: moment))
+    waiting = asyncio.get_running_loop().create_task(ticker.wait(lambda: moment))
     await asyncio.sleep(0)
     assert not waiting.done()
     moment = clock()
     await asyncio.sleep(0)
     assert not waiting.done()
-    beat.changed()
+    ticker.changed()
     assert not await asyncio.wait_for(waiting, 5)
     moment = clock() + 3600
-    beat.nudge()
-    assert await asyncio.wait_for(beat.wait(lambda: moment), 5)
+    ticker.nudge()
+    assert await asyncio.wait_for(ticker.wait(lambda: moment), 5)
 
 
 class Listener:
-    """A client, as far as rounds know it."""
+    """A client, as far as delivery know it."""
 
     def __init__(self, heard: list[Any]) -> None:
         self.id = "x"
@@ -108,13 +106,13 @@ class Listener:
 async def test_rounds_are_bounded_and_in_order() -> None:
     heard: list[Any] = []
     clients: Any = [Listener(heard)]
-    handing = Rounds()
-    for number in range(rounds.LIMIT + 10):
+    handing: Any = Delivery()
+    for number in range(delivery.LIMIT + 10):
         handing.post(number, clients)
     handing.post("for nobody", ())
     running = asyncio.get_running_loop().create_task(handing.run())
-    await until(lambda: len(heard) == rounds.LIMIT)
-    assert heard == list(range(10, rounds.LIMIT + 10))
+    await until(lambda: len(heard) == delivery.LIMIT)
+    assert heard == list(range(10, delivery.LIMIT + 10))
     handing.post("one more", clients)
     await until(lambda: heard[-1] == "one more")
     running.cancel()
@@ -133,14 +131,14 @@ async def test_errands_are_bounded() -> None:
         found.id = name
         return found
 
-    errands = Errands()
-    assert [errands.run(client("a"), wait) for _ in range(LIMIT_PER_CLIENT + 1)][-2:] == [True, False]
-    begun = sum(errands.run(client(str(number)), wait) for number in range(LIMIT * 2))
+    jobs = Jobs()
+    assert [jobs.run(client("a"), wait) for _ in range(LIMIT_PER_CLIENT + 1)][-2:] == [True, False]
+    begun = sum(jobs.run(client(str(number)), wait) for number in range(LIMIT * 2))
     assert begun == LIMIT - LIMIT_PER_CLIENT
     gate.set()
     await until(lambda: len(ended) == LIMIT)
-    assert errands.run(client("a"), wait)
-    errands.close()
+    assert jobs.run(client("a"), wait)
+    jobs.close()
     await asyncio.sleep(0)
 
 

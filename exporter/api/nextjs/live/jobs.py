@@ -8,13 +8,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from exporter import tasks
-from exporter.api.nextjs.live.client import Client
+from exporter.api.nextjs.live.clients import Client
 
 LIMIT = 64
 LIMIT_PER_CLIENT = 4
 
 
-class Errands:
+class Jobs:
     """Tasks of clients. They go on when the client has left, and end when the sidecar does."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Errands:
         """Set something going. False: there is too much of it."""
         if len(self._running) >= LIMIT or self._by_client[client.id] >= LIMIT_PER_CLIENT:
             return False
-        task = tasks.spawn(work(), name="live_errand")
+        task = tasks.spawn(work(), name="live_job")
         self._running.add(task)
         self._by_client[client.id] += 1
         task.add_done_callback(lambda done: self._end(done, client.id))

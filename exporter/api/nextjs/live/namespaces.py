@@ -7,11 +7,11 @@ from typing import Any
 
 from exporter.api.nextjs.live import documents
 from exporter.api.nextjs.live.audience import Audience
-from exporter.api.nextjs.live.client import Client
-from exporter.api.nextjs.live.pieces import DEFAULT, error_piece, piece
-from exporter.api.nextjs.live.rounds import Rounds
+from exporter.api.nextjs.live.clients import Client
+from exporter.api.nextjs.live.delivery import Delivery
+from exporter.api.nextjs.live.packets import DEFAULT, encode_object, encode_slices, error_packet, packet
 from exporter.api.nextjs.live.server import UNKNOWN_EVENT
-from exporter.api.nextjs.live.stream import Stream, gap_seconds
+from exporter.api.nextjs.live.stream import Making, Stream, gap_seconds
 from exporter.api.views import Views
 from exporter.models.model import Event, Kind
 from exporter.models.models import Models
@@ -36,57 +36,50 @@ class General:
 
     def heard(self, client: Client, event: str, arguments: list[Any]) -> Any:
         """There are no events that clients could send."""
-        client.send(error_piece(self.name, "NOT_FOUND", UNKNOWN_EVENT))
+        client.send(error_packet(self.name, "NOT_FOUND", UNKNOWN_EVENT))
 
 
-class Telling(General):
+class Updates(General):
     """A namespace that tells everybody the same: at once, every so often, and when it changes."""
 
     def __init__(
         self,
         name: str,
-        update: Callable[[], tuple[str, Any]],
+        make: Callable[[], Making],
         interval: Callable[[], float],
         *,
-        rounds: Rounds,
+        delivery: Delivery,
         clock: Callable[[], float],
     ) -> None:
-        """`update` gives the event and its document, `interval` seconds."""
+        """`interval` gives seconds."""
         super().__init__()
         self.name = name
-        self.stream = Stream(self.audience, lambda: (piece(name, *update()),), interval, rounds=rounds, clock=clock)
+        self.stream = Stream(self.audience, make, interval, delivery=delivery, clock=clock)
 
     def joined(self, client: Client) -> None:
         """How things are."""
-        for each in self.stream.newest():
-            client.send(each)
+        self.stream.tell(client)
 
 
-def tell_metrics(views: Views, interval: Callable[[], float], rounds: Rounds) -> Telling:
+def metrics_updates(views: Views, interval: Callable[[], float], delivery: Delivery) -> Updates:
     """The namespace `/metrics`."""
-    return Telling(
-        METRICS,
-        lambda: ("metrics:update", documents.metrics_update(views)),
-        interval,
-        rounds=rounds,
-        clock=views.clock,
-    )
+
+    def make() -> Making:
+        yield from ()
+        return (packet(METRICS, "metrics:update", documents.metrics_update(views)),)
+
+    return Updates(METRICS, make, interval, delivery=delivery, clock=views.clock)
 
 
-class TellingModels(Telling):
+class ModelUpdates(Updates):
     """The namespace `/models`, with what happens to each of them."""
 
     def __init__(
-        self, models: Models, interval: Callable[[], float], rounds: Rounds, clock: Callable[[], float]
+        self, models: Models, interval: Callable[[], float], delivery: Delivery, clock: Callable[[], float]
     ) -> None:
-        super().__init__(
-            MODELS,
-            lambda: ("models:update", documents.models_update(models.all())),
-            interval,
-            rounds=rounds,
-            clock=clock,
-        )
-        self._rounds = rounds
+        super().__init__(MODELS, self._make, interval, delivery=delivery, clock=clock)
+        self._models = models
+        self._delivery = delivery
         self._clock = clock
         self._told: dict[str, float] = {}
         """When it was last told how far each model is that is being loaded."""
@@ -99,8 +92,12 @@ class TellingModels(Telling):
             return
         found = _event(event)
         if found is not None:
-            self._rounds.post(piece(self.name, *found), self.audience)
+            self._delivery.post(packet(self.name, *found), self.audience)
         self.stream.change()
+
+    def _make(self) -> Making:
+        listed = yield from encode_slices(self._models.all(), documents.model_update)
+        return (packet(MODELS, "models:update", encode_object({"models": listed})),)
 
     def _is_due(self, name: str) -> bool:
         """Whether it is time to tell how far a model is."""

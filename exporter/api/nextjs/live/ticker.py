@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable
 
 
-class Beat:
+class Ticker:
     """Waits. `clock` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -20,6 +20,10 @@ class Beat:
         """It is due now."""
         self._nudged = True
         self._woken.set()
+
+    def settle(self) -> None:
+        """It was due, and that has been seen to."""
+        self._nudged = False
 
     def changed(self) -> None:
         """It may be due at another time."""
