@@ -108,7 +108,8 @@ async def test_who_has_waited_too_long_for_a_commit_does_not_know(
 
 
 async def until_free(own: Documents, held: Held) -> list[str]:
-    """Names, after all that was begun is over."""
+    """Names, after all that was begun is over; on a busy machine, to read them may take a while."""
+    documents_module.LIMIT_SECONDS = LIMIT_SECONDS
     held.may_go_on.set()
     await asyncio.wrap_future(own._worker.submit(lambda: None))
     return list(await own.all())
