@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import uvicorn
-
 from exporter.asgi import Receive, Scope, Send
+from tests.client.threaded import ThreadedServer, wait_until
 
-LIMIT_SECONDS = 20.0
 """Longest wait for something that must happen."""
 
 
@@ -34,6 +30,7 @@ class Recorder:
     def __init__(self, port: int) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self._server = ThreadedServer(port)
         self.is_open = threading.Event()
         """Cleared, it takes requests and does not answer them."""
         self.reset()
@@ -58,40 +55,17 @@ class Recorder:
         self.is_open.set()
 
     def start(self) -> None:
-        # With the protocol named: asyncio turns Nagle's algorithm off only where it sees that it is TCP.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
-        listener.listen()
-        config = uvicorn.Config(
-            self._serve,
-            interface="asgi3",
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._run, args=(listener,))
-        self._thread.start()
-        wait_until(lambda: self._server.started)
+        self._server.serve(self._serve)
 
     def stop(self) -> None:
         """Nobody listens any more, and every connection is closed."""
-        self._server.should_exit = True
-        self._thread.join(LIMIT_SECONDS)
-        assert not self._thread.is_alive()
+        self._server.stop()
 
     def bodies(self, what: str) -> list[Any]:
         return [body for path, body in self.received if path == f"/api/metrics/record/{what}"]
 
     def wait_for(self, count: int) -> None:
         wait_until(lambda: len(self.received) >= count)
-
-    def _run(self, listener: socket.socket) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._server.serve([listener]))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, more = b"", True
@@ -116,10 +90,3 @@ class Recorder:
         assert headers[b"content-type"] == b"application/json"
         self.keys.append(headers[b"x-api-key"].decode() if b"x-api-key" in headers else None)
         self.received.append((scope["path"], json.loads(body)))
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.002)

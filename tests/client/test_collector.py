@@ -15,7 +15,8 @@ import pytest
 
 from exporter.client import MetricsCollector, get_metrics_collector
 from exporter.client.outbox import CAPACITY, ERROR_LIMIT
-from tests.client.recorder import LIMIT_SECONDS, Recorder, Reply
+from tests.client.recorder import Recorder, Reply
+from tests.client.threaded import LIMIT_SECONDS
 
 Make = Callable[..., MetricsCollector]
 

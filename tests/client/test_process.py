@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.recorder import LIMIT_SECONDS, Recorder, wait_until
+from tests.client.recorder import Recorder
+from tests.client.threaded import LIMIT_SECONDS, wait_until
 
 HEAD = """
 import os, sys, threading, time

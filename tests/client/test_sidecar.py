@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from exporter.client import MetricsCollector
-from tests.client.recorder import LIMIT_SECONDS
+from tests.client.threaded import LIMIT_SECONDS
 from tests.end_to_end.sidecar import Sidecar
 
 KEY = "open-sesame"

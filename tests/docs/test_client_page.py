@@ -9,9 +9,10 @@ import threading
 from pathlib import Path
 
 from exporter.client.collector import DEFAULT_URL
-from tests.client.llama_proxy.documented import UPDATE
 from tests.client.llama_proxy.manager import Manager
-from tests.client.recorder import LIMIT_SECONDS, Recorder, wait_until
+from tests.client.recorder import Recorder
+from tests.client.threaded import LIMIT_SECONDS, wait_until
+from tests.nextjs_document import UPDATE
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 

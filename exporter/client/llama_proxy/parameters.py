@@ -36,11 +36,9 @@ class Categories(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter(Document):
-    """A parameter, its value, and what it may be."""
+class ParameterMetadata(Document):
+    """What a value may be."""
 
-    value: Any
-    default: Any
     type: str | None
     min: float | None
     max: float | None
@@ -51,6 +49,14 @@ class Parameter(Document):
     group: str | None
     option: str | None
     """What llama-server calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(ParameterMetadata):
+    """A parameter, its value, and what it may be."""
+
+    value: Any
+    default: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +75,6 @@ class ParameterList(Document):
 
     def __getitem__(self, name: str) -> Parameter:
         return self.parameters[name]
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterMetadata(Document):
-    """What a value may be."""
-
-    type: str | None
-    min: float | None
-    max: float | None
-    step: float | None
-    options: tuple[Any, ...]
-    """All values that there are, where no range says it."""
-    description: str | None
-    group: str | None
-    option: str | None
-    """What llama-server calls it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.nextjs_document import CONFIG, DISCOVERED, HEALTH, MODEL, STATUS
+
+__all__ = ["CONFIG", "DISCOVERED", "HEALTH", "MODEL", "STATUS"]
+
 
 def differences(example: Any, document: Any, at: str = "") -> list[str]:
     """Where the document is not like the example. More keys are no difference."""
@@ -35,45 +39,7 @@ def _kind(value: Any) -> str:
     return "number" if isinstance(value, int | float) else type(value).__name__
 
 
-MODEL = {
-    "id": "llama-2-7b-chat",
-    "name": "llama-2-7b-chat",
-    "description": "Chat model for Llama 2",
-    "status": "running",
-    "version": "2.0",
-    "path": "/path/to/model.gguf",
-    "size": 3758096384,
-    "family": "llama",
-    "contextSize": 4096,
-    "loadedAt": "2024-01-15T10:00:00Z",
-    "lastUsed": "2024-01-15T10:30:00Z",
-}
 MODELS = {"count": 3, "models": [MODEL]}
-DISCOVERED = {
-    "discovered": [
-        {
-            "name": "llama-3-8b-instruct",
-            "description": "Llama 3 Base model",
-            "version": "3.0",
-            "path": "/path/to/models/llama-3-8b-instruct.gguf",
-            "family": "llama",
-            "size": 8540000000,
-            "format": "gguf",
-            "quantization": "Q4_K_M",
-            "contextSize": 8192,
-        }
-    ],
-    "scannedPaths": ["/path/to/models", "/another/path"],
-    "totalFound": 1,
-    "errors": [],
-}
-CONFIG = {
-    "app": {"name": "Next.js Llama Async Proxy", "version": "0.1.0", "port": 3000, "environment": "development"},
-    "llama_server": {"host": "localhost", "port": 8080, "timeout": 30000, "path": "/usr/local/bin/llama-server"},
-    "llama_config": {"n_ctx": 4096, "n_gpu_layers": 35, "temperature": 0.7, "top_p": 0.9, "max_tokens": 512},
-    "model_paths": {"modelsDir": "./models", "defaultModel": None},
-    "update_intervals": {"metrics": 10000, "models": 30000, "logs": 15000},
-}
 MONITORING = {
     "timestamp": "2024-01-15T10:00:00Z",
     "system": {
@@ -112,40 +78,6 @@ HISTORY = {
         "maxMemory": 67.8,
         "totalRequests": 27,
         "avgResponseTime": 239.5,
-    },
-}
-HEALTH = {
-    "status": "healthy",
-    "timestamp": "2024-01-15T10:00:00Z",
-    "services": {
-        "proxy": {"status": "healthy", "uptime": 3600, "version": "0.1.0"},
-        "llama_server": {
-            "status": "healthy",
-            "host": "localhost",
-            "port": 8080,
-            "models_loaded": 1,
-            "last_health_check": "2024-01-15T09:59:45Z",
-        },
-        "database": {"status": "healthy", "connections": 5, "response_time": 12},
-    },
-    "system": {"cpu_usage": 45.2, "memory_usage": 67.8, "disk_usage": 46.9},
-}
-STATUS = {
-    "application": {
-        "name": "Next.js Llama Async Proxy",
-        "version": "0.1.0",
-        "environment": "development",
-        "uptime": 3600,
-        "start_time": "2024-01-15T09:00:00Z",
-    },
-    "server": {"port": 3000, "host": "0.0.0.0", "ssl": False, "cors_enabled": True},
-    "websocket": {"connected_clients": 3, "active_connections": 2, "messages_per_second": 15.2},
-    "models": {"registered": 5, "loaded": 1, "loading": 0, "failed": 0},
-    "performance": {
-        "requests_total": 1234,
-        "requests_active": 2,
-        "average_response_time": 245,
-        "error_rate": 0.01,
     },
 }
 CATEGORIES = {

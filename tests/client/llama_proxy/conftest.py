@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from exporter.client import LlamaProxyClient, Retries
-from tests.client.llama_proxy.documented import UPDATE
 from tests.client.llama_proxy.listener import Listener
 from tests.client.llama_proxy.manager import Manager
-from tests.client.recorder import wait_until
+from tests.client.threaded import wait_until
+from tests.nextjs_document import UPDATE
 
 Make = Callable[..., LlamaProxyClient]
 FAST = Retries(first_seconds=0.01, longest_seconds=0.05)

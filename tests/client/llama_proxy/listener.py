@@ -6,8 +6,8 @@ import threading
 
 from exporter.client import LlamaProxyClient
 from exporter.client.llama_proxy.metrics import Metrics
-from tests.client.llama_proxy.documented import UPDATE
-from tests.client.recorder import LIMIT_SECONDS
+from tests.client.threaded import LIMIT_SECONDS
+from tests.nextjs_document import UPDATE
 
 
 class Listener:

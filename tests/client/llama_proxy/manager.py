@@ -5,20 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import socketio
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.client.llama_proxy import documented as shown
-from tests.client.recorder import LIMIT_SECONDS, wait_until
+from tests import nextjs_document as shown
+from tests.client.threaded import LIMIT_SECONDS, ThreadedServer
 
 PAGES: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/api/models"): (200, shown.MODELS),
@@ -71,6 +69,7 @@ class Manager:
 
     def __init__(self, port: int, ping_seconds: float = 25.0) -> None:
         self.port = port
+        self._server = ThreadedServer(port)
         self.url = f"http://127.0.0.1:{port}"
         self.asked: list[Asked] = []
         self.answers: list[Reply] = []
@@ -103,10 +102,6 @@ class Manager:
         self._live.on("disconnect", self._leave, namespace="/metrics")
         routes = [Route(path, self._page(*answer), methods=[method]) for (method, path), answer in ordered()]
         app = socketio.ASGIApp(self._live, Starlette(routes=routes))
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
-        listener.listen()
 
         async def serve(scope: Any, receive: Any, send: Any) -> None:
             if scope["path"].startswith("/socket.io/"):
@@ -117,25 +112,11 @@ class Manager:
                     return
             await app(scope, receive, send)
 
-        config = uvicorn.Config(
-            serve,
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            date_header=False,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._run, args=(listener,))
-        self._thread.start()
-        wait_until(lambda: self._server.started)
+        self._server.serve(serve, date_header=False)
 
     def stop(self) -> None:
         """Nobody listens any more, and every connection is closed."""
-        self._server.should_exit = True
-        self._thread.join(LIMIT_SECONDS)
-        assert not self._thread.is_alive()
+        self._server.stop()
 
     def emit(self, value: Any, event: str = "metrics:update") -> None:
         """Tell all listeners."""
@@ -151,12 +132,7 @@ class Manager:
         self._live.eio.sockets.clear()
 
     def _do(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(LIMIT_SECONDS)
-
-    def _run(self, listener: socket.socket) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            runner.run(self._server.serve([listener]))
+        asyncio.run_coroutine_threadsafe(work, self._server.loop).result(LIMIT_SECONDS)
 
     async def _join(self, sid: str, _: object) -> bool:
         if self.refused_namespace:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from exporter.client import LlamaProxyClient
-from tests.client.llama_proxy import documented as shown
+from tests import nextjs_document as shown
 from tests.client.llama_proxy.manager import Manager, Reply
 
 NAME = "llama-2-7b-chat"

@@ -13,8 +13,8 @@ import pytest
 
 import exporter.client
 from exporter.client import LlamaProxyClient, LlamaProxyError, llama_proxy
-from tests.client.llama_proxy.documented import MODELS, error
 from tests.client.llama_proxy.manager import Manager, Reply
+from tests.nextjs_document import MODELS, error
 
 KEY = "open-sesame"
 Make = Callable[..., LlamaProxyClient]

@@ -24,8 +24,8 @@ from exporter.client import (
     ValidationError,
 )
 from tests.client.llama_proxy.conftest import Patience
-from tests.client.llama_proxy.documented import error
 from tests.client.llama_proxy.manager import Manager, Reply
+from tests.nextjs_document import error
 
 Make = Callable[..., LlamaProxyClient]
 

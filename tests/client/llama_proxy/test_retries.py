@@ -11,8 +11,8 @@ import pytest
 from exporter.client import ConnectFailedError, LlamaProxyClient, RateLimitedError, Retries, UnavailableError
 from exporter.client.llama_proxy.retries import retry_seconds
 from tests.client.llama_proxy.conftest import Patience
-from tests.client.llama_proxy.documented import error
 from tests.client.llama_proxy.manager import Manager, Reply
+from tests.nextjs_document import error
 
 Make = Callable[..., LlamaProxyClient]
 

@@ -17,7 +17,7 @@ from exporter.client import (
     ValidationError,
 )
 from exporter.demo.model import write_model
-from tests.client.recorder import LIMIT_SECONDS
+from tests.client.threaded import LIMIT_SECONDS
 from tests.end_to_end.sidecar import Sidecar
 
 KEY = "open-sesame"

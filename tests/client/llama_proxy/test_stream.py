@@ -10,10 +10,10 @@ from exporter.client import (
     ProtocolError,
 )
 from tests.client.llama_proxy.conftest import FAST, Make
-from tests.client.llama_proxy.documented import UPDATE
 from tests.client.llama_proxy.listener import Listener, update
 from tests.client.llama_proxy.manager import Manager
-from tests.client.recorder import wait_until
+from tests.client.threaded import wait_until
+from tests.nextjs_document import UPDATE
 
 Listen = Callable[..., Listener]
 

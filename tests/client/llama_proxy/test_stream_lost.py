@@ -15,10 +15,10 @@ from exporter.client import (
     UnavailableError,
 )
 from tests.client.llama_proxy.conftest import Make, Patience
-from tests.client.llama_proxy.documented import UPDATE, error
 from tests.client.llama_proxy.listener import Listener, update
 from tests.client.llama_proxy.manager import Manager, Reply
-from tests.client.recorder import LIMIT_SECONDS, wait_until
+from tests.client.threaded import LIMIT_SECONDS, wait_until
+from tests.nextjs_document import UPDATE, error
 
 Listen = Callable[..., Listener]
 

@@ -6,8 +6,8 @@ import pytest
 
 from exporter.client import LlamaProxyClient, NotFoundError, NotLoadedError
 from tests.client.llama_proxy.conftest import Patience
-from tests.client.llama_proxy.documented import MODEL, error
 from tests.client.llama_proxy.manager import Manager, Reply
+from tests.nextjs_document import MODEL, error
 
 
 def model(status: str, **more: object) -> Reply:

@@ -56,7 +56,7 @@ class Ears(Protocol):
         ...
 
 
-class SocketIO(socketio.AsyncServer):  # type: ignore[misc]
+class SocketIO(socketio.AsyncServer):  # type: ignore[misc] # the library has no types
     """The library's server for one path. Its tasks end with its clients' sessions."""
 
     def __init__(self, ears: Ears, namespaces: Sequence[Namespace], transports: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ SLICE = 100
 """Items that are encoded in one turn of the event loop: some milliseconds."""
 
 
-class Packet(engineio.packet.Packet):  # type: ignore[misc]
+class Packet(engineio.packet.Packet):  # type: ignore[misc] # the library has no types
     """An Engine.IO packet. It keeps its encoding."""
 
     says: object = None
