@@ -29,11 +29,12 @@ from exporter.collectors import make_collectors
 from exporter.fanout import Fanout
 from exporter.http_protocol import Connections
 from exporter.intake import Intake
-from exporter.joined import Joined, only_model
+from exporter.joined import Joined, ModelUse, only_model
 from exporter.keys import KeyRing
 from exporter.live.active import ActiveRequests
 from exporter.live.feed import Live
-from exporter.managed_models import ManagedModels, place_preset
+from exporter.managed_models import ManagedModels
+from exporter.models.preset.place import place_preset
 from exporter.observe.observation import Look
 from exporter.proxy.forward import Forwarder, Limits
 from exporter.proxy.gate import Gate
@@ -150,8 +151,7 @@ class _Sidecar:
             admin_port=admin_port,
             store=self.store,
             latest=self.latest,
-            history=self.live.history,
-            active=self.active,
+            use=ModelUse(self.latest, self.active, self.live.history),
             hasten=self.sampler.hasten,
             preset_file=place_preset(settings),
             restarts=self.supervisor.restarts,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from exporter.live.active import ActiveRequests
 from exporter.live.availability import RecordedAvailability
+from exporter.live.history import History
 from exporter.routing.fleet import Fleet
 from exporter.system.availability import Availability, count_models
 from exporter.system.snapshot import Snapshot
@@ -16,6 +17,39 @@ def only_model(latest: Callable[[], Snapshot], upstream: str | None) -> str | No
     """The model of an upstream that has one and no more: what a request means that names none."""
     server = latest().servers.get(upstream or "")
     return server.models[0].id if server is not None and len(server.models) == 1 else None
+
+
+class ModelUse:
+    """What each model of each upstream is asked, and was asked last."""
+
+    def __init__(self, latest: Callable[[], Snapshot], active: ActiveRequests, history: History) -> None:
+        self._latest = latest
+        self._active = active
+        self._history = history
+
+    def in_flight(self) -> Counter[tuple[str, str]]:
+        """Requests that are being answered, by upstream and model. One that routing has not heard of yet is known by
+        the name that the client has said."""
+        alone = self._alone()
+        return Counter(
+            (each.upstream, alone.get(each.upstream) or each.served_model or each.requested_model or "")
+            for each in self._active.asking()
+            if each.upstream is not None
+        )
+
+    def last_used(self, upstream: str, model: str) -> float | None:
+        """When a model last finished a request, in UTC seconds since the epoch; None when it never did."""
+        names = (model, "") if self._alone().get(upstream) == model else (model,)
+        courses = [self._history.models.get((upstream, name)) for name in names]
+        return max((course.last_wall for course in courses if course is not None), default=None)
+
+    def _alone(self) -> dict[str, str]:
+        """The model of each upstream that answers everything with it, whatever it is asked for."""
+        return {
+            name: server.only_model.id
+            for name, server in self._latest().servers.items()
+            if server.only_model is not None
+        }
 
 
 class Joined:

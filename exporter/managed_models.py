@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,18 +20,17 @@ from exporter.api.nextjs.recent import Recent
 from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.backends import view_upstream
-from exporter.config import state_directory
-from exporter.errors import StartupError
-from exporter.live.active import ActiveRequests
-from exporter.live.history import History
+from exporter.joined import ModelUse
 from exporter.live.logbook import Logbook
-from exporter.models.launch import Launch
-from exporter.models.managed import Managed, ManagedServer
-from exporter.models.model import ConflictError, Event, Kind, ModelsError, UnavailableError
+from exporter.models.default_model import DefaultModel
+from exporter.models.events import log_event
+from exporter.models.files.places import Places
+from exporter.models.model import Event, Kind
 from exporter.models.models import Models
-from exporter.models.places import Places
+from exporter.models.router.watch import Home
 from exporter.models.runtime import LogLevel, Runtime, RuntimeSettings
-from exporter.models.watch import Home
+from exporter.models.server.launch import Launch
+from exporter.models.server.managed import Managed, ManagedServer
 from exporter.routing.upstream import Upstream
 from exporter.settings import Settings, split_address
 from exporter.system.llama_server import collector_name
@@ -46,10 +42,6 @@ if TYPE_CHECKING:
 
 LLAMA_SERVER = "llama_server"
 """What runs in the background, by name, as restarts are counted."""
-DEFAULT_TRIES = 30
-DEFAULT_PAUSE_SECONDS = 2.0
-NOWHERE = Path(os.devnull, "models.ini")
-"""Where nothing can be written: whoever has no home directory can do without models."""
 LEVELS: dict[LogLevel, str] = {
     "error": "error",
     "warn": "warning",
@@ -75,8 +67,7 @@ class ManagedModels:
         admin_port: int,
         store: Store | None,
         latest: Callable[[], Snapshot],
-        history: History,
-        active: ActiveRequests,
+        use: ModelUse,
         hasten: Callable[[str], None],
         preset_file: Path,
         restarts: dict[str, int],
@@ -105,16 +96,15 @@ class ManagedModels:
             client=client,
             home=self.home,
             snapshot=latest,
-            in_flight=partial(count_in_flight, active),
-            last_used=partial(last_used, history, active, latest),
+            in_flight=use.in_flight,
+            last_used=use.last_used,
             last_words=None if self.managed is None else self.managed.last_words,
         )
         url = settings.rate_limit.redis_url
         self.limit = RateLimit(settings.rate_limit.requests_per_minute, None if url is None else url.get_secret_value())
         self.store = store
         self.models.listen(self.note)
-        self.ready = asyncio.Event()
-        """The managed llama-server has become ready, and nobody has looked yet."""
+        self.default_model = DefaultModel(self.models, self.runtime)
 
     def make_managed(self, preset_file: Path) -> Managed | None:
         """The llama-server that we run; None where we run none."""
@@ -141,7 +131,7 @@ class ManagedModels:
 
     def note(self, event: Event) -> None:
         """Something has happened to a model: it is logged, and looked at, so that routing and metrics know it, too."""
-        write_event(event)
+        log_event(event)
         home = self.home()
         if home is not None and event.kind is not Kind.LOADING:
             self.hasten(collector_name(home.name))
@@ -152,7 +142,7 @@ class ManagedModels:
 
     def note_ready(self) -> None:
         """The llama-server that we run answers."""
-        self.ready.set()
+        self.default_model.note_ready()
 
     def models_max(self) -> int:
         """Models that it is to keep loaded at once."""
@@ -227,29 +217,7 @@ class ManagedModels:
         """What runs in the background, by name."""
         if self.managed is None:
             return self.models.work
-        return {**self.models.work, "default_model": self.load_default}
-
-    async def load_default(self) -> None:
-        """Load the default model whenever the managed llama-server has become ready, for ever."""
-        while True:
-            await self.ready.wait()
-            self.ready.clear()
-            await self.models.restored()
-            name = self.runtime.current.default_model
-            if name is not None:
-                await self.load_patiently(name)
-
-    async def load_patiently(self, name: str) -> None:
-        """Load a model, if need be as soon as another one has been loaded."""
-        for rest in reversed(range(DEFAULT_TRIES)):
-            try:
-                await self.models.load(name, {})
-                return
-            except ModelsError as error:
-                if not rest or not isinstance(error, (ConflictError, UnavailableError)):
-                    log.warning("the default model cannot be loaded", extra={"model": name, "reason": str(error)})
-                    return
-            await asyncio.sleep(DEFAULT_PAUSE_SECONDS)
+        return {**self.models.work, "default_model": self.default_model.run}
 
     def heed(self, _: RuntimeSettings, now: RuntimeSettings) -> None:
         """Something was set at run time."""
@@ -277,52 +245,6 @@ class ManagedModels:
             await self.managed.stop(hurry)
         await self.supervisor.stop()
         await self.limit.close()
-
-
-def write_event(event: Event) -> None:
-    """Log what has become of a model."""
-    model = event.model
-    match event.kind:
-        case Kind.LOADED:
-            log.info("model is loaded", extra={"model": event.name, "seconds": model and model.load_seconds})
-        case Kind.FAILED:
-            log.warning("model failed", extra={"model": event.name, "reason": model and model.error})
-        case Kind.UNLOADED:
-            log.info("model is unloaded", extra={"model": event.name})
-
-
-def place_preset(settings: Settings) -> Path:
-    """Where the preset file is; two sidecars of one user have two. Raises StartupError for a user without a home, where
-    nobody says."""
-    given = settings.models.preset_file
-    try:
-        if given is not None:
-            return Path(given).expanduser()
-        _, port = split_address(settings.proxy.listen)
-        return state_directory() / f"models-{port}.ini"
-    except RuntimeError:
-        if given is not None or settings.models.llama_server is not None:
-            raise StartupError("models.preset_file: there is no home directory to keep it in; name a file") from None
-        return NOWHERE
-
-
-def count_in_flight(active: ActiveRequests, upstream: str, model: str) -> int:
-    """Requests that a model of an upstream is answering. One that routing has not heard of yet is known by the name
-    that the client has said."""
-    here = (each for each in active.asking() if each.upstream == upstream)
-    return sum((each.served_model or each.requested_model) == model for each in here)
-
-
-def last_used(
-    history: History, active: ActiveRequests, latest: Callable[[], Snapshot], upstream: str, model: str
-) -> float | None:
-    """When a model last worked for a client, in UTC seconds since the epoch; None when it never did."""
-    if count_in_flight(active, upstream, model):
-        return time.time()
-    server = latest().servers.get(upstream)
-    alone = server is not None and not server.router and len(server.models) == 1
-    courses = [history.models.get((upstream, name)) for name in ((model, "") if alone else (model,))]
-    return max((course.last_wall for course in courses if course is not None), default=None)
 
 
 def _home(upstream: Upstream) -> Home:

@@ -1,71 +1,10 @@
-"""Where the preset file is kept, and what is told of models in the log."""
+"""What the log's levels are called over the API."""
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
-from typing import Any
-
-import pytest
-
-from exporter.errors import StartupError
-from exporter.managed_models import LEVELS, NAMES, NOWHERE, place_preset, write_event
-from exporter.models.model import Event, Kind, Model, Status
-from exporter.settings import Settings
-
-
-def settings(**models: Any) -> Settings:
-    return Settings.model_validate({"models": models, "proxy": {"listen": "127.0.0.1:8123"}})
-
-
-@pytest.fixture
-def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
-    def home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", home)
-
-
-def test_the_preset_file_lies_where_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert place_preset(settings(preset_file="~/models.ini")) == tmp_path / "models.ini"
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    assert place_preset(settings()) == tmp_path / "state" / "llama-exporter" / "models-8123.ini"
-
-
-@pytest.mark.usefixtures("homeless")
-def test_without_a_home_only_those_who_need_the_file_must_name_it() -> None:
-    assert place_preset(settings()) == NOWHERE
-    with pytest.raises(StartupError, match=r"^models\.preset_file: there is no home directory"):
-        place_preset(settings(llama_server="/usr/bin/llama-server"))
-
-
-def test_a_home_that_does_not_exist_is_one_clear_line() -> None:
-    with pytest.raises(StartupError, match=r"^models\.preset_file: "):
-        place_preset(settings(preset_file="~nobody-of-that-name/models.ini"))
+from exporter.managed_models import LEVELS, NAMES
 
 
 def test_every_level_of_the_log_has_a_name_in_the_contract() -> None:
     assert NAMES == {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
     assert set(LEVELS.values()) == set(NAMES)
-
-
-def test_what_becomes_of_models_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    loaded = Model("tiny", Status.RUNNING, load_seconds=0.5)
-    failed = Model("tiny", Status.ERROR, error="out of memory")
-    for event in (
-        Event(Kind.LOADING, "tiny", Model("tiny", Status.LOADING)),
-        Event(Kind.LOADED, "tiny", loaded),
-        Event(Kind.FAILED, "tiny", failed),
-        Event(Kind.UNLOADED, "tiny", None),
-    ):
-        write_event(event)
-    said = [(record.levelname, record.getMessage(), record.__dict__["model"]) for record in caplog.records]
-    assert said == [
-        ("INFO", "model is loaded", "tiny"),
-        ("WARNING", "model failed", "tiny"),
-        ("INFO", "model is unloaded", "tiny"),
-    ]
-    assert caplog.records[1].__dict__["reason"] == "out of memory"

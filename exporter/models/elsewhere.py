@@ -1,5 +1,5 @@
-"""The models of upstreams that are not the home, as they were sampled, and which of them are registered. `joined` asks
-for every model, so it is sorted once and kept until something has changed.
+"""The models of upstreams that are not the home, as they were sampled, and which of them are registered. `overview`
+asks for every model, so it is sorted once and kept until something has changed.
 
 A registered model is found on an upstream by its name, by another name of it there, or by the name of its file.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from exporter.model_name import base_name
 from exporter.models.model import ACTIVE, Registered, Status
 from exporter.models.registry import Registry
-from exporter.models.state import WORDS
+from exporter.models.router.state import WORDS
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ServerState
 
 Servers = Mapping[str, LlamaServerSnapshot]

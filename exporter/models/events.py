@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from exporter.models.model import Event
+from exporter.models.model import Event, Kind
 
 log = logging.getLogger(__name__)
 
@@ -48,3 +48,15 @@ class Events:
                 while not holds():
                     await self._next.wait()
         return holds()
+
+
+def log_event(event: Event) -> None:
+    """Tell the log what has become of a model."""
+    model = event.model
+    match event.kind:
+        case Kind.LOADED:
+            log.info("model is loaded", extra={"model": event.name, "seconds": model and model.load_seconds})
+        case Kind.FAILED:
+            log.warning("model failed", extra={"model": event.name, "reason": model and model.error})
+        case Kind.UNLOADED:
+            log.info("model is unloaded", extra={"model": event.name})

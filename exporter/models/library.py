@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
 
-from exporter.models.discovery import discover
+from exporter.models.files.discovery import discover
+from exporter.models.files.places import Places
 from exporter.models.model import Discovered, File, Search, UnavailableError
-from exporter.models.places import Places
 from exporter.models.registration import Entry, look_into
 from exporter.worker import Worker, outcome
 

@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from exporter.models import parameters
 from exporter.models.model import (
     ACTIVE,
     LOADED,
@@ -23,10 +22,11 @@ from exporter.models.model import (
     UnknownModelError,
     Value,
 )
+from exporter.models.parameters import parameters
 from exporter.models.parts import Parts, WaitingError
-from exporter.models.router import RefusedError, Router
-from exporter.models.state import State
-from exporter.models.watch import SURE_SECONDS
+from exporter.models.router.router import RefusedError, Router
+from exporter.models.router.state import State
+from exporter.models.router.watch import SURE_SECONDS
 
 UNLOAD_SECONDS = 15.0
 """A process ends within its `stop-timeout`, 10 s."""
@@ -98,7 +98,7 @@ class Loading:
         """The home router, and its states as of this moment."""
         watch = self._parts.watch
         if watch.turn() is None:
-            if not self._parts.joined.someone_answers:
+            if not self._parts.overview.someone_answers:
                 raise UnavailableError(NOBODY)
             raise ConflictError(NO_ROUTER)
         return await watch.confirm()

@@ -9,9 +9,8 @@ from typing import Any
 
 import httpx
 
-from exporter.models import parameters
 from exporter.models.events import Events
-from exporter.models.joined import Joined, Use
+from exporter.models.files.places import Places
 from exporter.models.library import Library
 from exporter.models.loading import Loading
 from exporter.models.model import (
@@ -29,18 +28,19 @@ from exporter.models.model import (
     Status,
     UnknownModelError,
 )
+from exporter.models.overview import InFlight, Overview, Use
+from exporter.models.parameters import parameters
 from exporter.models.parts import Parts
-from exporter.models.places import Places
-from exporter.models.preset_keeper import PresetKeeper
+from exporter.models.preset.keeper import PresetKeeper
 from exporter.models.registration import Entry, read_changes, read_entries
 from exporter.models.registry import Registry
+from exporter.models.router.states import States
+from exporter.models.router.watch import Home, Watch
 from exporter.models.runtime import Runtime
 from exporter.models.sections import WantedSections
 from exporter.models.shelf import Shelf
-from exporter.models.states import States
 from exporter.models.turns import Turns, unbroken
 from exporter.models.upkeep import Upkeep
-from exporter.models.watch import Home, Watch
 from exporter.system.snapshot import Snapshot
 
 MOVING = frozenset((Status.LOADING, Status.UNLOADING))
@@ -59,7 +59,7 @@ class Models:
         client: httpx.AsyncClient,
         home: Callable[[], Home | None],
         snapshot: Callable[[], Snapshot],
-        in_flight: Callable[[str, str], int] = lambda upstream, model: 0,
+        in_flight: Callable[[], InFlight] = dict,
         last_used: Callable[[str, str], float | None] = lambda upstream, model: None,
         last_words: Callable[[str], str | None] | None = None,
         owner: str = "",
@@ -79,7 +79,7 @@ class Models:
         wanted = WantedSections(registry, runtime, states, keeper)
         watch = Watch(client, home, states, waits_for_words=last_words is not None)
         use = Use(in_flight, last_used)
-        joined = Joined(
+        overview = Overview(
             registry,
             states,
             home=lambda: watch.home.name if watch.home is not None else None,
@@ -90,7 +90,7 @@ class Models:
             clock=clock,
             wall=wall,
         )
-        self._parts = Parts(registry, states, keeper, wanted, watch, joined, Events(), use, wall)
+        self._parts = Parts(registry, states, keeper, wanted, watch, overview, Events(), use, wall)
         self._loading = Loading(self._parts)
         self._upkeep = Upkeep(self._parts, runtime, self._turns, self._tell)
 
@@ -130,7 +130,7 @@ class Models:
 
     def all(self) -> list[Model]:
         """As they are now: registered ones in the order of registration, then the others by name."""
-        return self._parts.joined.all()
+        return self._parts.overview.all()
 
     def get(self, name: str) -> Model:
         """One of them. Raises UnknownModelError."""
@@ -231,7 +231,7 @@ class Models:
 
     def _check_new(self, entries: Sequence[Entry]) -> None:
         """Raises ConflictError, InvalidError. A name that is another name of a model would make the router hang."""
-        names = self._parts.joined.names()
+        names = self._parts.overview.names()
         for number, entry in enumerate(entries):
             if entry.name in self._parts.registry:
                 raise ConflictError(f"{entry.name} is registered already", {f"models.{number}.name": "exists already"})
@@ -244,7 +244,7 @@ class Models:
                 raise InvalidError(f"the path {reason}", {f"models.{number}.path": reason})
 
     def _tell(self, kind: Kind, name: str) -> None:
-        model = self._parts.joined.get(name)
+        model = self._parts.overview.get(name)
         self._parts.events.tell(Event(kind, model.name if model is not None else name, model))
         if kind in (Kind.UNLOADED, Kind.FAILED):
             self._upkeep.note_end(name)

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exporter.models.events import Events
-from exporter.models.joined import Joined, Use
 from exporter.models.model import Model, ModelsError, Options, UnavailableError, UnknownModelError
-from exporter.models.preset_keeper import PresetKeeper, Sections
+from exporter.models.overview import Overview, Use
+from exporter.models.preset.keeper import PresetKeeper, Sections
 from exporter.models.registry import Registry
-from exporter.models.router import AwayError, NoRouterError, Router
+from exporter.models.router.router import AwayError, NoRouterError, Router
+from exporter.models.router.states import States
+from exporter.models.router.watch import SURE_SECONDS, Watch
 from exporter.models.sections import WantedSections
-from exporter.models.states import States
-from exporter.models.watch import SURE_SECONDS, Watch
 
 
 class WaitingError(UnavailableError):
@@ -29,14 +29,14 @@ class Parts:
     keeper: PresetKeeper
     wanted: WantedSections
     watch: Watch
-    joined: Joined
+    overview: Overview
     events: Events
     use: Use
     wall: Callable[[], float]
 
     def model(self, name: str) -> Model:
         """As it is now. Raises UnknownModelError."""
-        found = self.joined.get(name)
+        found = self.overview.get(name)
         if found is None:
             raise UnknownModelError(f"there is no model {name!r}")
         return found
@@ -47,7 +47,8 @@ class Parts:
         if home is None:
             return 0
         names = {name, *(state.aliases if state is not None else ())}
-        return sum(self.use.in_flight(home.name, each) for each in names)
+        asked = self.use.in_flight()
+        return sum(asked.get((home.name, each), 0) for each in names)
 
     def check_open(self) -> None:
         """Raises UnavailableError as long as it is not known what an earlier run has kept, and written."""

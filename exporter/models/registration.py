@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from exporter.models import parameters, preset
-from exporter.models.discovery import describe
+from exporter.models.files.discovery import describe
+from exporter.models.files.places import Places
 from exporter.models.model import File, InvalidError, ModelsError, Registered
-from exporter.models.places import Places
+from exporter.models.parameters import parameters
+from exporter.models.preset import preset
 
 LONGEST_DESCRIPTION = 2000
 LONGEST_WORD = 200

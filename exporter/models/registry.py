@@ -9,8 +9,9 @@ from dataclasses import fields
 from functools import partial
 
 from exporter.errors import StoreError
-from exporter.models import parameters, preset
 from exporter.models.model import ConflictError, Document, FailedError, ModelsError, Registered, UnavailableError
+from exporter.models.parameters import parameters
+from exporter.models.preset import preset
 from exporter.models.shelf import Shelf
 from exporter.models.turns import unbroken
 from exporter.system.documents import mapping, size, text

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.errors import StoreError
-from exporter.models import parameters
 from exporter.models.model import FailedError, InvalidError, Value
+from exporter.models.parameters import parameters
 from exporter.models.shelf import Shelf
 from exporter.models.turns import unbroken
 from exporter.system.documents import mapping

@@ -7,13 +7,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from exporter.models import parameters, preset
 from exporter.models.model import ModelsError, Options, Registered, Status
-from exporter.models.preset import Section
-from exporter.models.preset_keeper import PresetKeeper, Sections
+from exporter.models.parameters import parameters
+from exporter.models.preset import preset
+from exporter.models.preset.keeper import PresetKeeper, Sections
+from exporter.models.preset.preset import Section
 from exporter.models.registry import Registry
+from exporter.models.router.states import States
 from exporter.models.runtime import Runtime
-from exporter.models.states import States
 
 SLICE = 50
 """Sections made in one go."""

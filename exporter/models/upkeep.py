@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from exporter.errors import StoreError
 from exporter.models.model import ACTIVE, LOADED, Kind, Registered, Status, UnavailableError
 from exporter.models.parts import Parts
-from exporter.models.router import RefusedError
+from exporter.models.router.router import RefusedError
 from exporter.models.runtime import Runtime, RuntimeSettings
 from exporter.models.turns import Turns
 
@@ -102,7 +102,7 @@ class Upkeep:
 
     def _compare_others(self) -> None:
         """Tell of what has become of models of other upstreams, which are sampled."""
-        before, self._others = self._others, self._parts.joined.others()
+        before, self._others = self._others, self._parts.overview.others()
         for name in sorted(before.keys() | self._others.keys()):
             old, new = before.get(name), self._others.get(name)
             if old is not new:

@@ -255,6 +255,11 @@ class LlamaServerSnapshot:
         """Whether requests can be answered now."""
         return self.state is ServerState.READY or self.state is ServerState.BUSY
 
+    @property
+    def only_model(self) -> ModelSnapshot | None:
+        """The one that it answers everything with, whatever it is asked for; None of a router."""
+        return self.models[0] if len(self.models) == 1 and not self.router else None
+
 
 @dataclass(frozen=True, slots=True)
 class HealthSnapshot:

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from exporter.api.nextjs.answers import CODES
-from exporter.api.nextjs.changing import FIELDS
-from exporter.models.parameter import Parameter
-from exporter.models.parameters import PARAMETERS
+from exporter.api.nextjs.configuration.changes import FIELDS
+from exporter.models.parameters.parameter import Parameter
+from exporter.models.parameters.parameters import PARAMETERS
 from tests.docs.pages import blocks
 
 ROOT = Path(__file__).parents[2]

@@ -19,6 +19,8 @@ from exporter.config import environment_without_settings
 Labels = Mapping[str, str]
 
 
+START_SECONDS = 60.0
+"""Longest start; some tests run beside two other processes, with less of the processors than they."""
 PLACES = ("LLAMA_EXPORTER_STORE__URL", "XDG_STATE_HOME")
 """Environment variables that say where history is kept."""
 
@@ -57,7 +59,7 @@ class Sidecar:
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         try:
-            self.wait_until(lambda: bool(self.proxy and self.admin))
+            self.wait_until(lambda: bool(self.proxy and self.admin), START_SECONDS)
             if "--completions-listen" in self._arguments:
                 self.wait_until(lambda: bool(self.completions))
             self.wait_until(self._healthy)

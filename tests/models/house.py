@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 
+from exporter.models.files.places import Places
 from exporter.models.model import Event, Kind, Model, Status
 from exporter.models.models import Models
-from exporter.models.places import Places
+from exporter.models.router.watch import Home
 from exporter.models.runtime import Runtime
 from exporter.models.shelf import Shelf
-from exporter.models.watch import Home
 from exporter.system.snapshot import LlamaServerSnapshot, ModelSnapshot, ModelState, ServerState, Snapshot
 from exporter.tasks import Supervisor
 from tests.models.fake_router import FakeRouter, RefusedFileError
@@ -43,6 +43,11 @@ class House:
     last_words: dict[str, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
+    def count_in_flight(self) -> dict[tuple[str, str], int]:
+        """By upstream and model, each at whatever upstream there is."""
+        upstreams = {*self.servers, *([self.home.name] if self.home is not None else ())}
+        return {(upstream, model): count for upstream in upstreams for model, count in self.in_flight.items() if count}
+
     @contextlib.asynccontextmanager
     async def run(self, *, ready: bool = True) -> AsyncIterator[Models]:
         """When it is `ready`, it is known what an earlier run has kept, and what the home has."""
@@ -56,7 +61,7 @@ class House:
                 client=client,
                 home=lambda: self.home,
                 snapshot=lambda: Snapshot(servers=self.servers),
-                in_flight=lambda upstream, model: self.in_flight.get(model, 0),
+                in_flight=self.count_in_flight,
                 last_used=lambda upstream, model: self.last_used.get(model),
                 last_words=self.last_words.get,
             )

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import httpx
 import psutil
 
-from exporter.models import managed
-from exporter.models.launch import Launch
-from exporter.models.managed import Managed, ServerStatus
-from exporter.models.server_lines import Level
+from exporter.models.server import managed
+from exporter.models.server.launch import Launch
+from exporter.models.server.lines import Level
+from exporter.models.server.managed import Managed, ServerStatus
 from exporter.tasks import Supervisor
 from tests.ports import free_ports
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from exporter.models import library, preset, upkeep
+from exporter.models import library, upkeep
 from exporter.models.model import (
     ConflictError,
     Discovered,
@@ -25,6 +25,7 @@ from exporter.models.model import (
     UnavailableError,
     UnknownModelError,
 )
+from exporter.models.preset import preset
 from exporter.models.registry import write
 from tests.models.house import House, served
 from tests.models.real_router import write_models

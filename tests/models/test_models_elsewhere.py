@@ -11,7 +11,7 @@ from exporter.models.model import (
     Kind,
     Status,
 )
-from exporter.models.watch import Home
+from exporter.models.router.watch import Home
 from exporter.system.snapshot import ModelState, ServerState
 from tests.models.fake_router import FakeRouter
 from tests.models.house import UPSTREAM, House, served

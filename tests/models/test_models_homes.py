@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.models import watch
 from exporter.models.model import ConflictError, Status, UnavailableError
-from exporter.models.watch import Home
+from exporter.models.router import watch
+from exporter.models.router.watch import Home
 from tests.models.fake_router import FakeRouter
 from tests.models.house import UPSTREAM, House, behind
 

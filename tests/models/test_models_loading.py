@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.models import loading, router, watch
+from exporter.models import loading
 from exporter.models.model import (
     ConflictError,
     FailedError,
@@ -18,7 +18,8 @@ from exporter.models.model import (
     UnavailableError,
     UnknownModelError,
 )
-from exporter.models.router import RefusedError
+from exporter.models.router import router, watch
+from exporter.models.router.router import RefusedError
 from tests.models.fake_router import FakeRouter
 from tests.models.house import House, behind
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.models import watch
 from exporter.models.model import FailedError, Registered, Status
-from exporter.models.router import RefusedError
+from exporter.models.router import watch
+from exporter.models.router.router import RefusedError
 from exporter.models.sections import make
 from tests.models.fake_router import FakeRouter
 from tests.models.house import House, behind, refuse

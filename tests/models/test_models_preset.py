@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.models import preset, router, upkeep
+from exporter.models import upkeep
 from exporter.models.model import ConflictError, FailedError, Status, UnavailableError
+from exporter.models.preset import preset
 from exporter.models.registry import write
+from exporter.models.router import router
 from tests.models.fake_router import FakeRouter
 from tests.models.house import House, behind
 from tests.models.test_runtime import Board

@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.models import router, turns, upkeep, watch
+from exporter.models import turns, upkeep
 from exporter.models.model import Status, UnavailableError
+from exporter.models.router import router, watch
 from tests.models.fake_router import FakeRouter
 from tests.models.house import House, behind
 

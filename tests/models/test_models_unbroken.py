@@ -12,7 +12,7 @@ import pytest
 from exporter.models import turns, upkeep
 from exporter.models.model import Kind
 from exporter.models.registry import write
-from exporter.models.router import RefusedError
+from exporter.models.router.router import RefusedError
 from tests.models.house import House
 from tests.models.real_router import write_models
 from tests.models.test_registry import A

@@ -13,12 +13,13 @@ import httpx
 import psutil
 import pytest
 
-from exporter.models import preset, sections
+from exporter.models import sections
 from exporter.models.model import ConflictError, Kind, Options, Registered, Status, UnavailableError
-from exporter.models.preset import Section
+from exporter.models.preset import preset
+from exporter.models.preset.preset import Section
 from exporter.models.registry import write
-from exporter.models.router import RefusedError
-from exporter.models.watch import Home
+from exporter.models.router.router import RefusedError
+from exporter.models.router.watch import Home
 from tests.models.house import UPSTREAM, House
 from tests.models.real_router import RealRouter, router_binary
 from tests.models.test_runtime import Board

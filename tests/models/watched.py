@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from exporter.models.model import Kind
-from exporter.models.router import Entry
-from exporter.models.router_events import RouterEvent
-from exporter.models.state import State
-from exporter.models.states import States
+from exporter.models.router.events import RouterEvent
+from exporter.models.router.router import Entry
+from exporter.models.router.state import State
+from exporter.models.router.states import States
 from exporter.system.model_facts import ListedModel
 from exporter.system.snapshot import ModelState
 

@@ -8,19 +8,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.routing import BaseRoute
 
-from exporter.api.nextjs import configuring, management, monitoring, starting, tuning
-from exporter.api.nextjs.changing import Changing
+from exporter.api.nextjs.configuration import routes as configuration_routes
+from exporter.api.nextjs.configuration.changes import Changing
 from exporter.api.nextjs.desk import Desk
 from exporter.api.nextjs.error_documents import AnyError
 from exporter.api.nextjs.facts import Facts, SocketFigures
 from exporter.api.nextjs.gate import Gate
+from exporter.api.nextjs.models import loading as loading_routes
+from exporter.api.nextjs.models import routes as model_routes
+from exporter.api.nextjs.monitoring import routes as monitoring_routes
+from exporter.api.nextjs.parameters import routes as parameter_routes
 from exporter.api.nextjs.rate_limit import RateLimit
 from exporter.api.nextjs.recent import Recent
 from exporter.api.room import Room
 from exporter.api.views import Views
-from exporter.models.managed import ManagedServer
 from exporter.models.models import Models
 from exporter.models.runtime import Runtime
+from exporter.models.server.managed import ManagedServer
 
 TREES = ("models", "config", "monitoring", "parameters", "health", "status", "logger", "model-templates")
 PLACES = tuple(place for tree in TREES for place in (f"/api/{tree}", f"/api/{tree}/"))
@@ -51,7 +55,7 @@ def room(
     """The room. `server`: the llama-server that the sidecar runs itself, None where it runs none. What `live` brings:
     `sockets` and their `places`, `work`, `close`, `readers`, `connected`, and `recent`, which both need."""
     desk = Desk(views, models, runtime, server, facts, recent or Recent(views.clock), connected)
-    changing, starts = Changing(desk), starting.Starting(desk)
+    changing, starts = Changing(desk), loading_routes.Starting(desk)
 
     def end() -> None:
         starts.close()
@@ -61,12 +65,12 @@ def room(
         name="Models",
         about=ABOUT,
         operations=(
-            *management.operations(desk, changing),
-            *starting.operations(desk, starts),
-            *management.operations_on_one(desk, changing),
-            *configuring.operations(desk, changing),
-            *monitoring.operations(desk),
-            *tuning.operations(desk, changing),
+            *model_routes.operations(desk, changing),
+            *loading_routes.operations(desk, starts),
+            *model_routes.operations_on_one(desk, changing),
+            *configuration_routes.operations(desk, changing),
+            *monitoring_routes.operations(desk),
+            *parameter_routes.operations(desk, changing),
         ),
         places=(*PLACES, *places),
         refuse=desk.refuse,

@@ -18,10 +18,10 @@ from exporter.api.nextjs.mistakes import LONGEST_SHOWN, shortened
 from exporter.api.nextjs.recent import Recent
 from exporter.api.operation import JSON, Answer, Handler
 from exporter.api.views import Views
-from exporter.models.managed import ManagedServer
 from exporter.models.model import ModelsError
 from exporter.models.models import Models
 from exporter.models.runtime import Runtime
+from exporter.models.server.managed import ManagedServer
 
 HEADERS = {
     "X-API-Version": "`v1.0.0`",

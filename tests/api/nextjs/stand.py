@@ -17,10 +17,10 @@ from exporter.api.nextjs.rate_limit import RateLimit
 from exporter.api.nextjs.recent import Recent
 from exporter.errors import StoreError
 from exporter.keys import KeyRing
-from exporter.models.managed import ManagedServer
 from exporter.models.models import Models
+from exporter.models.router.watch import Home
 from exporter.models.runtime import Runtime
-from exporter.models.watch import Home
+from exporter.models.server.managed import ManagedServer
 from exporter.system.snapshot import Snapshot
 from tests.api.synapse.desk import RealClock
 from tests.api.views import Clock, make_live, make_views

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from exporter.models.model import Status
-from exporter.models.watch import Home
+from exporter.models.router.watch import Home
 from tests.api.nextjs.stand import BrittleShelf, Stand
 from tests.api.synapse.desk import RealClock
 from tests.models.house import UPSTREAM, House

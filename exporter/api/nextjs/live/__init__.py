@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from exporter.api.nextjs.facts import SocketFigures
-from exporter.api.nextjs.live.audience import Namespace
-from exporter.api.nextjs.live.clients import Lobby
-from exporter.api.nextjs.live.delivery import Delivery
-from exporter.api.nextjs.live.guard import Guard
-from exporter.api.nextjs.live.jobs import Jobs
 from exporter.api.nextjs.live.logs import Logs
 from exporter.api.nextjs.live.namespaces import General, ModelUpdates, metrics_updates
-from exporter.api.nextjs.live.orders import Orders
-from exporter.api.nextjs.live.pages import Pages
-from exporter.api.nextjs.live.server import SocketServer
+from exporter.api.nextjs.live.pages.orders import Orders
+from exporter.api.nextjs.live.pages.pages import Pages
+from exporter.api.nextjs.live.sockets.audience import Namespace
+from exporter.api.nextjs.live.sockets.clients import Lobby
+from exporter.api.nextjs.live.sockets.delivery import Delivery
+from exporter.api.nextjs.live.sockets.guard import Guard
+from exporter.api.nextjs.live.sockets.jobs import Jobs
+from exporter.api.nextjs.live.sockets.server import SocketServer
 from exporter.api.nextjs.recent import Recent
 from exporter.api.views import Views
 from exporter.live.logbook import Logbook
-from exporter.models.managed import ManagedServer
 from exporter.models.model import Event
 from exporter.models.models import Models
 from exporter.models.runtime import Runtime
+from exporter.models.server.managed import ManagedServer
 
 PATH = "/socket.io"
 PAGES_PATH = "/llamaproxws"

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from exporter.api.documents import percent
 from exporter.api.machine import requests_last_minute, sampled_at, share
-from exporter.api.nextjs.models import moment
+from exporter.api.nextjs.models.shape import moment
 from exporter.api.views import Views
 from exporter.live.logbook import Line
 from exporter.models.model import Model

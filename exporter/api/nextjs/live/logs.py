@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from exporter.api.nextjs.asked import Asked, read
-from exporter.api.nextjs.live.audience import Audience
-from exporter.api.nextjs.live.clients import Client
 from exporter.api.nextjs.live.documents import logs_update
-from exporter.api.nextjs.live.packets import Packet, error_packet, packet
-from exporter.api.nextjs.live.server import UNKNOWN_EVENT
-from exporter.api.nextjs.live.ticker import Ticker
+from exporter.api.nextjs.live.sockets.audience import Audience
+from exporter.api.nextjs.live.sockets.clients import Client
+from exporter.api.nextjs.live.sockets.packets import Packet, error_packet, packet
+from exporter.api.nextjs.live.sockets.server import UNKNOWN_EVENT
+from exporter.api.nextjs.live.sockets.ticker import Ticker
 from exporter.live.logbook import LLAMA_SERVER, PROXY, Level, Line, Logbook
 from exporter.models.model import InvalidError
 

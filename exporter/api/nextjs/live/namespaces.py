@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.api.nextjs.live import documents
-from exporter.api.nextjs.live.audience import Audience
-from exporter.api.nextjs.live.clients import Client
-from exporter.api.nextjs.live.delivery import Delivery
-from exporter.api.nextjs.live.packets import DEFAULT, encode_object, encode_slices, error_packet, packet
-from exporter.api.nextjs.live.server import UNKNOWN_EVENT
-from exporter.api.nextjs.live.stream import Making, Stream, gap_seconds
+from exporter.api.nextjs.live.sockets.audience import Audience
+from exporter.api.nextjs.live.sockets.clients import Client
+from exporter.api.nextjs.live.sockets.delivery import Delivery
+from exporter.api.nextjs.live.sockets.packets import DEFAULT, encode_object, encode_slices, error_packet, packet
+from exporter.api.nextjs.live.sockets.server import UNKNOWN_EVENT
+from exporter.api.nextjs.live.sockets.stream import Making, Stream, gap_seconds
 from exporter.api.views import Views
 from exporter.models.model import Event, Kind
 from exporter.models.models import Models

@@ -16,7 +16,6 @@ from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.keys import KeyRing
 from exporter.live.logbook import Logbook
-from exporter.models.managed import ManagedServer
 from exporter.models.model import (
     ConflictError,
     Event,
@@ -30,6 +29,7 @@ from exporter.models.model import (
 from exporter.models.models import Models
 from exporter.models.registration import read_changes, read_entries
 from exporter.models.runtime import Runtime
+from exporter.models.server.managed import ManagedServer
 from exporter.system.snapshot import Snapshot
 from exporter.tasks import Supervisor
 from tests.api.synapse.desk import RealClock

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporter.api.nextjs.live import stream
+from exporter.api.nextjs.live.sockets import stream
 from exporter.models.model import Event, Kind, Status
 from tests.api.nextjs.live.stage import BESIDE, RUNNING, STOPPED, Stage
 from tests.api.nextjs.live.talker import talking

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from exporter import listeners
-from exporter.api.nextjs.live.page_documents import model_id
+from exporter.api.nextjs.live.pages.documents import model_id
 from exporter.live.logbook import PROXY
 from exporter.models.model import Kind, Status
 from exporter.tasks import Supervisor

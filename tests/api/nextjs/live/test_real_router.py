@@ -9,16 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from exporter.api.nextjs.live.page_documents import model_id
+from exporter.api.nextjs.live.pages.documents import model_id
 from exporter.live.logbook import Logbook
-from exporter.models.managed import Managed, ServerStatus
 from exporter.models.model import Status
-from exporter.models.watch import Home
+from exporter.models.router.watch import Home
+from exporter.models.server.managed import Managed, ServerStatus
 from exporter.tasks import Supervisor
 from tests.api.nextjs.live.node_clients import NodeClient, node_clients
+from tests.api.nextjs.live.pages.test_pages import page
 from tests.api.nextjs.live.stage import Stage
 from tests.api.nextjs.live.talker import Talker, talking
-from tests.api.nextjs.live.test_pages import page
 from tests.models.house import UPSTREAM, House
 from tests.models.managing import make_launch
 from tests.models.managing import until as until_true

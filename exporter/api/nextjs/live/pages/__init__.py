@@ -1,0 +1,1 @@
+"""The path `/llamaproxws`, which the manager's own pages use."""

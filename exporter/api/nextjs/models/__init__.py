@@ -1,0 +1,1 @@
+"""Models in the contract's keys: list, register, discover, load, unload."""

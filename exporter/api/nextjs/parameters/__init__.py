@@ -1,0 +1,1 @@
+"""The parameters of all models in the contract's keys."""
