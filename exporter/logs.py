@@ -11,10 +11,13 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from exporter.record import RequestRecord
 from exporter.utc import utc
+
+Level = Literal["error", "warn", "info", "debug"]
+"""Of a line, whoever has written it, as those read it who read logs from afar."""
 
 access_log = logging.getLogger("exporter.access")
 

@@ -40,7 +40,7 @@ from exporter.tasks import Supervisor
 if TYPE_CHECKING:
     from exporter.store.store import Store
 
-LLAMA_SERVER = "llama_server"
+TASK = "llama_server"
 """What runs in the background, by name, as restarts are counted."""
 LEVELS: dict[LogLevel, str] = {
     "error": "error",
@@ -120,7 +120,7 @@ class ManagedModels:
             arguments=settings.arguments,
             api_key=home.api_key,
         )
-        managed = Managed(launch, self.logbook.add, on_restart=self.count_restart)
+        managed = Managed(launch, self.logbook.add_server_line, on_restart=self.count_restart)
         managed.on_ready(self.note_ready)
         return managed
 
@@ -138,7 +138,7 @@ class ManagedModels:
 
     def count_restart(self) -> None:
         """The llama-server that we run is started again."""
-        self.restarts[LLAMA_SERVER] += 1
+        self.restarts[TASK] += 1
 
     def note_ready(self) -> None:
         """The llama-server that we run answers."""
@@ -235,8 +235,8 @@ class ManagedModels:
     def start(self) -> None:
         """Start the llama-server that we run."""
         if self.managed is not None:
-            self.supervisor.start(LLAMA_SERVER, self.managed.run)
-            self.restarts[LLAMA_SERVER] = 0
+            self.supervisor.start(TASK, self.managed.run)
+            self.restarts[TASK] = 0
 
     async def close(self, hurry: asyncio.Event) -> None:
         """End the llama-server that we run, at once as soon as `hurry` is set, and let go of the rest. The work must

@@ -13,11 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from exporter.logs import extra_fields
+from exporter.logs import Level, extra_fields
 
-Level = Literal["error", "warn", "info", "debug"]
 PROXY = "proxy"
 LLAMA_SERVER = "llama-server"
 LINES = 2000
@@ -68,6 +67,10 @@ class Logbook(logging.Handler):
         with self._adding:
             self._newest += 1
             self._lines.append(Line(self._newest, at, level, source, message[:MESSAGE_LIMIT], kept))
+
+    def add_server_line(self, level: Level, message: str, fields: Mapping[str, Any] | None = None) -> None:
+        """A line of the llama-server that we run."""
+        self.add(level, LLAMA_SERVER, message, fields)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep what the sidecar logs. Never raises: a record that cannot be read is one, too."""

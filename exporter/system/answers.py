@@ -14,6 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import httpx
@@ -76,11 +77,7 @@ class Answer:
 
     def document(self) -> object:
         """The JSON in the body; None when it is something else."""
-        try:
-            document: object = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-        return document
+        return decode(self.body)
 
 
 class Endpoints:
@@ -96,8 +93,7 @@ class Endpoints:
     ) -> None:
         self._client = client
         self._base_url = base_url.rstrip("/")
-        # Compressed answers could not be bounded by counting what arrives.
-        self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+        self._headers = request_headers(api_key)
         self._clock = clock
         self._off_until: dict[tuple[str, str | None], float] = {}
 
@@ -149,15 +145,41 @@ class Endpoints:
     async def _get(self, path: str, parameters: dict[str, str] | None, limit_seconds: float) -> Answer:
         started = self._clock()
         url = self._base_url + path
-        # Each step a little shorter than the whole: when httpx itself gives up, it closes its sockets.
-        step = httpx.Timeout(limit_seconds * 0.9)
-        async with self._client.stream("GET", url, params=parameters, headers=self._headers, timeout=step) as response:
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > LIMIT_BYTES:
-                    raise BadAnswerError("answer too large")
-        return Answer(response.status_code, bytes(body), self._clock() - started)
+        asked = self._client.stream(
+            "GET", url, params=parameters, headers=self._headers, timeout=step_timeout(limit_seconds)
+        )
+        status, body = await read(asked, LIMIT_BYTES)
+        return Answer(status, body, self._clock() - started)
+
+
+def request_headers(api_key: str | None) -> dict[str, str]:
+    """What stands in the head of every request. Compressed answers could not be bounded by counting what arrives."""
+    return {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+
+
+def step_timeout(limit_seconds: float) -> httpx.Timeout:
+    """Each step a little shorter than the whole: when httpx itself gives up, it closes its sockets."""
+    return httpx.Timeout(limit_seconds * 0.9)
+
+
+async def read(asked: AbstractAsyncContextManager[httpx.Response], limit_bytes: int) -> tuple[int, bytes]:
+    """Status and whole body of the answer to a request. Raises BadAnswerError when it is longer."""
+    body = bytearray()
+    async with asked as response:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > limit_bytes:
+                raise BadAnswerError("answer too large")
+    return response.status_code, bytes(body)
+
+
+def decode(body: bytes) -> object:
+    """The JSON in a body; None when it is something else."""
+    try:
+        document: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document
 
 
 def translate(error: Exception) -> NoAnswerError:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import httpx
 import psutil
 
+from exporter.logs import Level
 from exporter.models.server import managed
 from exporter.models.server.launch import Launch
-from exporter.models.server.lines import Level
 from exporter.models.server.managed import Managed, ServerStatus
 from exporter.tasks import Supervisor
 from tests.ports import free_ports
@@ -48,8 +48,7 @@ class Book:
     def __init__(self) -> None:
         self.lines: list[Noted] = []
 
-    def __call__(self, level: Level, source: str, message: str, fields: Mapping[str, Any] | None = None) -> None:
-        assert source == "llama-server"
+    def __call__(self, level: Level, message: str, fields: Mapping[str, Any] | None = None) -> None:
         self.lines.append(Noted(level, message, (fields or {}).get("model")))
 
     def has(self, level: Level, part: str, model: str | None = None) -> bool:

@@ -8,7 +8,6 @@ do not hold the address.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import httpx
 
 from exporter.models.model import ConflictError, FailedError, ModelsError, UnavailableError, UnknownModelError
 from exporter.models.router.events import Lines, RouterEvent, parse_event
-from exporter.system.answers import BadAnswerError, is_refused, is_shortage, translate
+from exporter.system.answers import decode, is_refused, is_shortage, read, request_headers, step_timeout, translate
 from exporter.system.documents import Document, mapping, sequence, text
 from exporter.system.model_facts import ListedModel, parse_models
 
@@ -77,8 +76,7 @@ class Router:
     def __init__(self, client: httpx.AsyncClient, base_url: str, api_key: str | None = None) -> None:
         self._client = client
         self._base_url = base_url.rstrip("/")
-        # Compressed answers could not be bounded by counting what arrives.
-        self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+        self._headers = request_headers(api_key)
 
     async def list(self) -> dict[str, Entry]:
         """Its models by name, as it lists them. Raises UnavailableError, NoRouterError, FailedError."""
@@ -152,36 +150,22 @@ class Router:
             raise _unavailable(error) from None
         if status in (401, 403):
             raise UnavailableError("llama-server refuses the API key")
-        return status, _decoded(content)
+        return status, decode(content)
 
     async def _fetch(
         self, method: str, path: str, limit_seconds: float, parameters: Mapping[str, str] | None, body: object | None
     ) -> tuple[int, bytes]:
         # A connection of its own: llama-server closes idle ones now and then just as the next request is written, and
-        # an order must not be given twice. A little shorter than the whole: giving up itself, httpx closes its sockets.
-        headers, step = self._headers | {"Connection": "close"}, httpx.Timeout(limit_seconds * 0.9)
-        url, content = self._base_url + path, bytearray()
-        async with self._client.stream(
-            method, url, params=parameters, headers=headers, json=body, timeout=step
-        ) as response:
-            async for piece in response.aiter_raw():
-                content += piece
-                if len(content) > LIMIT_BYTES:
-                    raise BadAnswerError("answer too large")
-        return response.status_code, bytes(content)
+        # an order must not be given twice.
+        headers, step = self._headers | {"Connection": "close"}, step_timeout(limit_seconds)
+        url = self._base_url + path
+        asked = self._client.stream(method, url, params=parameters, headers=headers, json=body, timeout=step)
+        return await read(asked, LIMIT_BYTES)
 
 
 def _unavailable(error: Exception) -> UnavailableError:
     kind = AwayError if is_refused(error) else ShortageError if is_shortage(error) else UnavailableError
     return kind(f"llama-server does not answer: {translate(error)}")
-
-
-def _decoded(content: bytes) -> object:
-    try:
-        document: object = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return document
 
 
 def _message(document: object) -> str | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-Level = Literal["error", "warn", "info", "debug"]
+from exporter.logs import Level
+
 LINE_BYTES = 8192
 """Of one line that are kept."""
 LEVELS: dict[str, Level] = {"E": "error", "W": "warn", "I": "info", "D": "debug"}

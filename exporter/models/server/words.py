@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from exporter.models.server.lines import Level, Line, parse
+from exporter.logs import Level
+from exporter.models.server.lines import Line, parse
 
-SOURCE = "llama-server"
 MODELS_LIMIT = 1000
 """Models of which names and words are kept; a router that has had more forgets the eldest."""
 REASON_LIMIT = 500
@@ -32,9 +32,9 @@ POLLED = re.compile(r"srv +proxy_reques\S*: proxying request to model ")
 
 
 class Sink(Protocol):
-    """Where lines go: `live.logbook.Logbook.add` is one."""
+    """Where lines go."""
 
-    def __call__(self, level: Level, source: str, message: str, fields: Mapping[str, Any] | None = None) -> None:
+    def __call__(self, level: Level, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Keep a line."""
         ...
 
@@ -75,7 +75,7 @@ class ServerWords:
         line = parse(text)
         if line.message.strip() and not POLLED.match(line.message):
             name = self._name(line)
-            self._sink(line.level, SOURCE, line.message, None if name is None else {"model": name})
+            self._sink(line.level, line.message, None if name is None else {"model": name})
             if line.level == "error":
                 self._note(line)
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.models.server.lines import LINE_BYTES, Cutter, Level, Line, harmless, parse
+from exporter.logs import Level
+from exporter.models.server.lines import LINE_BYTES, Cutter, Line, harmless, parse
 
 TIME = "0.00.315.585"
 ODD = "\N{REPLACEMENT CHARACTER}"

@@ -15,7 +15,8 @@ from exporter.api.nextjs.live.sockets.clients import Client
 from exporter.api.nextjs.live.sockets.packets import Packet, error_packet, packet
 from exporter.api.nextjs.live.sockets.server import UNKNOWN_EVENT
 from exporter.api.nextjs.live.sockets.ticker import Ticker
-from exporter.live.logbook import LLAMA_SERVER, PROXY, Level, Line, Logbook
+from exporter.live.logbook import LLAMA_SERVER, PROXY, Line, Logbook
+from exporter.logs import Level
 from exporter.models.model import InvalidError
 
 LOGS = "/logs"

@@ -132,7 +132,7 @@ async def test_lines_of_a_llama_server_that_we_run(tmp_path: Path, monkeypatch: 
     path = write_models(tmp_path / "models", ("a",))["a"]
     (tmp_path / "models.ini").write_text(f"[a]\nmodel = {path}\nctx-size = 512\nthreads = 1\n")
     logbook, supervisor = Logbook(), Supervisor()
-    managed = Managed(make_launch(router_binary(), tmp_path), logbook.add)
+    managed = Managed(make_launch(router_binary(), tmp_path), logbook.add_server_line)
     stage = Stage(logbook=logbook)
     await stage.runtime.change({"logs_interval_ms": 100})
     supervisor.start("llama_server", managed.run)

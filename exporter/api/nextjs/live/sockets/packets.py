@@ -8,14 +8,13 @@ from typing import Any, TypeVar
 
 from exporter.api.documents import encode
 from exporter.api.nextjs.live.sockets.lean import engineio
+from exporter.api.nextjs.slices import steps
 
 T = TypeVar("T")
 
 DEFAULT = "/"
 EVENT = "2"
 """The type of a Socket.IO packet that carries an event."""
-SLICE = 100
-"""Items that are encoded in one turn of the event loop: some milliseconds."""
 
 
 class Packet(engineio.packet.Packet):  # type: ignore[misc] # the library has no types
@@ -56,12 +55,7 @@ def encode_object(members: Mapping[str, Any]) -> Text:
 
 def encode_slices(items: Sequence[T], shape: Callable[[T], Any]) -> Generator[None, None, Text]:
     """A list of the shapes of all items: a step for each slice of them."""
-    texts: list[str] = []
-    for start in range(0, len(items), SLICE):
-        if start:
-            yield
-        texts += [_text(shape(item)) for item in items[start : start + SLICE]]
-    return Text(f"[{','.join(texts)}]")
+    return Text((yield from steps(items, shape)).decode())
 
 
 def _text(document: Any) -> str:
