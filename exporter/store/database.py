@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
@@ -38,6 +39,19 @@ POSTGRESQL_OPTIONS = (
 SERVER = "postgresql://user:password@host:5432/database"
 DEAD_PEER = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """A server that has gone without a word is given up after so many seconds (milliseconds, the last one)."""
+FILE_GONE = "its file is gone: put it back, or restart the sidecar to begin a new one"
+OTHER_FILE = (
+    "its file is not the one that was opened: stop the sidecar, remove the files that end in -wal and -shm beside it, "
+    "and start it again"
+)
+"""They belong to the old file, and SQLite would read them into the new one."""
+
+
+class _Identity(NamedTuple):
+    """Of a file, whatever its name."""
+
+    device: int
+    inode: int
 
 
 class Database:
@@ -49,6 +63,8 @@ class Database:
         self.url = URL.create("sqlite", database=self.file) if self.file is not None else _server(url)
         self.writing = self._engine(writes=True)
         self.reading = self._engine(writes=False)
+        self._held: _Identity | None = None
+        """The file that the connections have open; None before the first, and for a server."""
 
     def __str__(self) -> str:
         """Without secrets; a query can hold one as well."""
@@ -68,12 +84,14 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that writes. Raises StoreError when the database is away."""
+        self._check_file()
         with translated(), self.writing.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that reads, and sees one state throughout. Raises StoreError when the database is away."""
+        self._check_file()
         with translated(), self.reading.begin() as connection:
             yield connection
 
@@ -91,12 +109,25 @@ class Database:
         """Close every connection that is not in use."""
         self.reading.dispose()
         self.writing.dispose()
+        self._held = None
+
+    def _check_file(self) -> None:
+        """Whether the file still lies where it was opened. When it was removed or replaced, connections go on with the
+        old one, and what they write ends with them; and a new one would make a file, or spoil the one that is there
+        with the log of the old one. Raises StoreError."""
+        if self.file is not None and self._held is not None and _identify(self.file) != self._held:
+            raise StoreError(OTHER_FILE)
+
+    def _hold(self, file: str) -> None:
+        """The first connection says which file it is."""
+        if self._held is None:
+            self._held = _identify(file)
 
     def _engine(self, *, writes: bool) -> Engine:
         size = {"pool_size": 1, "max_overflow": 1} if writes else {"pool_size": READERS, "max_overflow": 1}
         if self.file is not None:
             engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True, **size)
-            _prepare_sqlite(engine, writes=writes)
+            _prepare_sqlite(engine, partial(self._hold, self.file), writes=writes)
             return engine
         options = POSTGRESQL_OPTIONS + ("" if writes else " -c default_transaction_read_only=on")
         options = " ".join((options, *self.url.normalized_query.get("options", ())))
@@ -131,7 +162,16 @@ def _server(url: str) -> URL:
         ) from None
 
 
-def _prepare_sqlite(engine: Engine, *, writes: bool) -> None:
+def _identify(file: str) -> _Identity:
+    try:
+        found = os.stat(file)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StoreError(f"{FILE_GONE} ({reason})") from None
+    return _Identity(found.st_dev, found.st_ino)
+
+
+def _prepare_sqlite(engine: Engine, on_connect: Callable[[], None], *, writes: bool) -> None:
     """Write-ahead log: readers and the one writer do not wait for each other, and a killed process loses nothing that
     was committed. `sqlite3`'s own way of beginning transactions does not let reads see one state, so we begin them.
     """
@@ -147,6 +187,7 @@ def _prepare_sqlite(engine: Engine, *, writes: bool) -> None:
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(pragma).close()
+        on_connect()
 
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:

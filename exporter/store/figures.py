@@ -170,8 +170,8 @@ class Past(Protocol):
         as a whole, oldest first. Those without samples and requests are left out."""
         ...
 
-    async def check(self) -> None:
-        """Whether the store answers."""
+    async def check(self) -> str | None:
+        """Whether the store answers. Returned is why nothing can be written to it now; None where that is possible."""
         ...
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
+from exporter.errors import StoreError
 from exporter.store import migration
 from exporter.store.database import Database
 from exporter.store.figures import StoredTotals
@@ -23,6 +24,14 @@ class Opened(NamedTuple):
 
 def open_store(database: Database, instance: str, *, auto_migrate: bool) -> Opened:
     """Open it. Raises StoreError when that is not possible now."""
+    try:
+        return _open(database, instance, auto_migrate=auto_migrate)
+    except StoreError:
+        database.close()  # the next try takes the file that is there by then
+        raise
+
+
+def _open(database: Database, instance: str, *, auto_migrate: bool) -> Opened:
     if auto_migrate:
         migration.migrate(database)
     else:

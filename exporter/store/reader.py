@@ -31,10 +31,16 @@ _SHOWN = [REQUESTS.c[name] for name in StoredRequest._fields]
 class Reader:
     """Asks one database. Every question raises StoreError when it cannot be answered now."""
 
-    def __init__(self, database: Database, is_open: Callable[[], bool] = lambda: True) -> None:
-        """`is_open` says whether there are tables that can be read."""
+    def __init__(
+        self,
+        database: Database,
+        is_open: Callable[[], bool] = lambda: True,
+        trouble: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`is_open` says whether there are tables that can be read, `trouble` why nothing can be written now."""
         self._database = database
         self._is_open = is_open
+        self._trouble = trouble
         self._idle: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
         for number in range(READERS):
             self._idle.put_nowait(Worker(f"store-reader-{number}"))
@@ -64,9 +70,11 @@ class Reader:
             )
         )
 
-    async def check(self) -> None:
-        """Whether the store answers."""
+    async def check(self) -> str | None:
+        """Whether the store answers. Returned is why it takes nothing that is written, which a question cannot see: a
+        full disk, for example; None where it does."""
         await self.ask(kept_since)
+        return self._trouble()
 
     async def ask(self, question: Callable[[Connection], T]) -> T:
         """The answer to any question: `question` is called in another thread, with a transaction that reads."""

@@ -39,7 +39,7 @@ class Store:
             on_open=on_open,
             size_bytes=lambda: self.retention.size_bytes,
         )
-        self.reader = Reader(database, lambda: self.writer.is_open)
+        self.reader = Reader(database, lambda: self.writer.is_open, lambda: self.writer.trouble)
         self.retention = Retention(
             database, self.writer.worker, settings.keep_seconds, is_open=lambda: self.writer.is_open
         )

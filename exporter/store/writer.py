@@ -119,6 +119,11 @@ class Writer:
         """The thread that writes: what else changes the database does so in it, in small portions."""
         return self._worker
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written now; None where that is possible, as far as it has been tried."""
+        return self._trouble
+
     def status(self) -> StoreStatus:
         """How it fares."""
         return StoreStatus(

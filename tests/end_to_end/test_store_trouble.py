@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from exporter.store.database import FILE_GONE
 from tests.databases import PASSWORD, PostgreSQL
 from tests.end_to_end.sidecar import Sidecar
 from tests.end_to_end.store_books import Books
@@ -39,6 +40,7 @@ from tests.end_to_end.store_trouble import (
 from tests.end_to_end.store_views import dropped, figures, rows, until_written
 
 FULL = "the store's queue is full; what finishes is dropped until it is back"
+LOST = "the store could not be written at the end; records are lost"
 HARMLESS_SECONDS = 0.5
 """What a request may take in the worst case on a machine that is busy with other things."""
 
@@ -132,22 +134,78 @@ def test_postgresql_is_down_at_the_start_and_once_more(canned_upstream: str, pos
             assert PASSWORD not in str(sidecar.log)
 
 
+UNLIMITED = {"LLAMA_EXPORTER_RATE_LIMIT__REQUESTS_PER_MINUTE": "0"}
+"""So that tests may poll."""
+
+
+def health(sidecar: Sidecar) -> tuple[int, str]:
+    """What the model manager's contract says: the status of the answer, and the store's."""
+    answer = httpx.get(f"{sidecar.admin}/api/health", timeout=10)
+    return answer.status_code, answer.json()["services"]["database"]["status"]
+
+
+@contextmanager
+def away(file: Path) -> Iterator[None]:
+    """It lies in another place, as on a volume that is not there for a while."""
+    elsewhere = file.with_suffix(".elsewhere")
+    file.rename(elsewhere)
+    try:
+        yield
+    finally:
+        elsewhere.rename(file)
+
+
+def test_the_file_is_moved_away_and_put_back(canned_upstream: str, tmp_path: Path) -> None:
+    file = tmp_path / "history.db"
+    check(ridden_out(canned_upstream, f"sqlite:///{file}", lambda: away(file)), FILE_GONE)
+
+
+def test_the_file_is_removed(canned_upstream: str, tmp_path: Path) -> None:
+    """It is noticed at once, also while there are no requests, and what is not written then is counted."""
+    file = tmp_path / "history.db"
+    store = "--store", f"sqlite:///{file}"
+    with Sidecar("--upstream", canned_upstream, *store, environment=UNLIMITED) as sidecar:
+        sidecar.wait_until(lambda: sidecar.said(OPEN))
+        Traffic(sidecar.proxy).ask(5)
+        until_written(sidecar, 5)
+        sidecar.wait_until(lambda: health(sidecar) == (200, "healthy"))
+        file.unlink()
+        sidecar.wait_until(lambda: health(sidecar) == (503, "unhealthy"))
+        traffic = Traffic(sidecar.proxy, "late")
+        traffic.ask(20)
+        assert len(traffic.good) == 20
+        sidecar.wait_until(lambda: sidecar.said(TROUBLE))
+        assert FILE_GONE in sidecar.said(TROUBLE)[0]["reason"]
+        assert sidecar.metrics().sum("llm_sidecar_store_up") == 0
+        assert httpx.get(f"{sidecar.admin}/completion_requests").status_code == 503
+        assert httpx.get(f"{sidecar.admin}/-/ready").status_code == 200  # requests are answered
+        assert health(sidecar) == (503, "unhealthy")
+        assert sidecar.stop() == 0
+    told = [entry for entry in sidecar.log if entry["logger"].startswith("exporter.store")]
+    assert [entry["message"] for entry in told] == [OPEN, TROUBLE, LOST]
+    assert told[-1]["records"] >= 20
+    assert not file.exists()
+    assert not tracebacks(sidecar.log)
+
+
 def test_another_process_holds_the_file(canned_upstream: str, tmp_path: Path) -> None:
     """For so long that the queue is full: what finishes then is dropped, and counted."""
     file = tmp_path / "history.db"
     settings = {"LLAMA_EXPORTER_STORE__QUEUE_RECORDS": "100", "LLAMA_EXPORTER_SAMPLING__INTERVAL_SECONDS": "60"}
     store = "--store", f"sqlite:///{file}"
-    with Sidecar("--upstream", canned_upstream, *store, environment=settings) as sidecar:
+    with Sidecar("--upstream", canned_upstream, *store, environment={**settings, **UNLIMITED}) as sidecar:
         sidecar.wait_until(lambda: sidecar.said(OPEN))
         traffic = Traffic(sidecar.proxy)
         with locked(file):
             traffic.ask(120)
             sidecar.wait_until(lambda: sidecar.said(TROUBLE))
+            sidecar.wait_until(lambda: health(sidecar) == (503, "unhealthy"))  # though it can be read
             traffic.ask(80)
             assert len(traffic.good) == 200
             assert max(each.seconds for each in traffic.seen) < HARMLESS_SECONDS
             sidecar.wait_until(lambda: dropped(sidecar) == 100)
         sidecar.wait_until(lambda: sidecar.said(BACK))
+        sidecar.wait_until(lambda: health(sidecar) == (200, "healthy"))
         until_written(sidecar, 200)
         assert len(rows(sidecar.admin)) == 100
         told = [entry for entry in sidecar.log if entry["logger"].startswith("exporter.store")]

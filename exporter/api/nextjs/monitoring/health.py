@@ -40,8 +40,9 @@ class StoreCheck(NamedTuple):
     """How the store answered."""
 
     answers: bool
+    """And takes what is written."""
     seconds: float | None = None
-    """None where it did not."""
+    """None where it does not."""
 
 
 class StoreChecks:
@@ -68,10 +69,11 @@ class StoreChecks:
         began = self._clock()
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                if self._past is not None:
-                    await self._past.check()
+                trouble = None if self._past is None else await self._past.check()
         except (StoreError, TimeoutError) as error:
-            log.debug("the store cannot be read", extra={"reason": str(error) or "it does not answer"})
+            trouble = str(error) or "it does not answer"
+        if trouble is not None:
+            log.debug("the store cannot be read, or not be written", extra={"reason": trouble})
             return StoreCheck(answers=False)
         return StoreCheck(answers=True, seconds=self._clock() - began)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from exporter.errors import StoreError
 from exporter.models.model import Model, Registered, Status
 from exporter.models.server.managed import ManagedServer, ServerStatus
 from exporter.record import Outcome
+from exporter.store.database import Database
+from exporter.store.reader import Reader
 from exporter.system.snapshot import CollectorStatus, ServerState, Snapshot
 from tests.api.completions.past import FakePast
 from tests.api.nextjs import typed
@@ -143,6 +147,17 @@ async def test_a_store_that_is_away_and_none() -> None:
         await past.check()
     assert await StoreChecks(make_views(past=past)).ask() == StoreCheck(answers=False)
     assert await StoreChecks(make_views(past=None)).ask() is None
+
+
+async def test_a_store_that_can_be_read_and_not_be_written(tmp_path: Path, migrated_file: Path) -> None:
+    database = Database(f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'history.db')}")
+    troubles = iter(["database or disk is full", None])
+    clock, past = Clock(), Reader(database, trouble=lambda: next(troubles))
+    checks = StoreChecks(make_views(clock=clock, past=past))
+    assert await checks.ask() == StoreCheck(answers=False)
+    clock.now += 1
+    assert await checks.ask() == StoreCheck(answers=True, seconds=0.0)
+    database.close()
 
 
 def test_status() -> None:
