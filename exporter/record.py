@@ -27,7 +27,7 @@ class Outcome(Word):
     UPSTREAM_ERROR = "upstream_error"
     """llama-server answered with 4xx or 5xx, could not be reached, or broke off its answer."""
     STREAM_ERROR = "stream_error"
-    """An error frame arrived inside a stream whose status was 200."""
+    """An error arrived inside a stream whose status was 200: a frame, or the bare text of a router that lost its server."""
     CLIENT_GONE = "client_gone"
     """The client left before the answer was complete."""
     TIMEOUT = "timeout"
@@ -226,7 +226,8 @@ class RequestRecord:
     """Body bytes forwarded to the client."""
     error_type: str | None
     """Low-cardinality reason when `outcome` is not completed: the server's own `error.type`, `http_<status>`, or
-    `connect_error`, `connect_timeout`, `disconnected`, `protocol_error`, `timeout`, `client_gone`, `rejected`."""
+    `connect_error`, `connect_timeout`, `disconnected`, `protocol_error`, `timeout`, `client_gone`, `rejected`,
+    `proxy_error` (llama-server's router lost the server that was to answer)."""
     finish_reasons: tuple[str, ...]
     """As the server names them (stop, length, tool_calls, end_turn, max_tokens, limit, eos, ...), one per choice."""
     tool_calls: int

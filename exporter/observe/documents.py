@@ -15,6 +15,13 @@ TEXT_LIMIT = 256
 COUNT_LIMIT = 1 << 53
 """No counter is believed beyond this: it is the largest integer that every consumer (floats, SQL) can hold."""
 
+PROXY_ERROR = "proxy_error"
+"""The reason where a router sends `ROUTER_ERROR`: its own words, as a label."""
+ROUTER_ERROR = b"proxy error"
+"""With what llama-server's router begins the bare text that says that it has lost the server which was to answer: that
+was unloaded by force, or has crashed. The text ends a stream of status 200, outside of any event, or is the body of a
+500, in spite of its type `application/json`."""
+
 _raw_decode = json.JSONDecoder(strict=False).raw_decode
 _LABEL = re.compile(r"[a-z0-9_.-]{1,64}")
 

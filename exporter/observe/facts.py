@@ -11,7 +11,7 @@ _CHOICES = 256
 class Facts:
     """The mutable facts of one answer. Everything in it is bounded, whatever the peer sends."""
 
-    __slots__ = ("closed", "error_type", "finish", "id", "model", "parse_errors", "tokens", "tool_calls")
+    __slots__ = ("closed", "error_type", "finish", "id", "lost", "model", "parse_errors", "tokens", "tool_calls")
 
     def __init__(self) -> None:
         self.model: str | None = None
@@ -23,6 +23,8 @@ class Facts:
         self.closed = False
         """The marker that ends an answer was seen: `[DONE]`, `message_stop`, `response.completed`, ..."""
         self.error_type: str | None = None
+        self.lost = False
+        """A router said, within a stream, that it had lost the server that was answering."""
         self.parse_errors = 0
         self.tokens = Tokens()
 

@@ -267,7 +267,7 @@ class Observation:
                 self._reader.finish(now, outcome in (None, Outcome.COMPLETED))
             except Exception:
                 self._give_up()
-        decided = outcome or summary.decide(self.status_code, self._facts)
+        decided = outcome or summary.decide(self.status_code, self._facts, ended=self._has_ended())
         return self._record(now, decided, summary.reason(decided, error_type, self.status_code, self._facts))
 
     def _give_up(self) -> None:

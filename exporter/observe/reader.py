@@ -7,7 +7,7 @@ from typing import Protocol
 
 from exporter.observe.clock import ContentClock
 from exporter.observe.dialects import read_answer
-from exporter.observe.documents import error_label, mapping, parse
+from exporter.observe.documents import PROXY_ERROR, ROUTER_ERROR, error_label, mapping, parse
 from exporter.observe.encoding import Inflater, is_identity, make_inflater
 from exporter.observe.excerpt import Excerpt, digest
 from exporter.observe.facts import Facts
@@ -61,6 +61,10 @@ class AnswerReader:
 
     def finish(self, now: float, complete: bool) -> None:
         """See `Reader`."""
+        if self._error and self._body.head.startswith(ROUTER_ERROR):
+            self._facts.error_type = PROXY_ERROR
+            self._body.clear()
+            return
         answer = self._parse(complete)
         self._body.clear()
         if self._error:

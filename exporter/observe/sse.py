@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from exporter.observe.documents import ROUTER_ERROR
 from exporter.observe.excerpt import Excerpt
 
 _BOM = b"\xef\xbb\xbf"
@@ -17,7 +18,8 @@ class Event(NamedTuple):
     """One event. `data` is its data lines joined by LF."""
 
     name: bytes
-    """Of its `event:` line, empty without one; `error` for the bare `error: {...}` line of old llama-server builds."""
+    """Of its `event:` line, empty without one; `error` for the bare `error: {...}` line of old llama-server builds, and
+    `ROUTER_ERROR` for that of its router."""
     data: bytes
     tail: bytes | None
     """None for an event within the size limit. Of a longer one, `data` is only the beginning and this is the end."""
@@ -93,8 +95,8 @@ class Framer:
             self._name = value
         elif name == b"data":
             self._add_data(value, tail)
-        elif name == b"error":
-            self._name = b"error"
+        elif name in (b"error", ROUTER_ERROR):
+            self._name = name
             self._add_data(value, tail)
 
     def _add_data(self, value: bytes, tail: bytes | None) -> None:

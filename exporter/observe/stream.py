@@ -11,7 +11,7 @@ from collections.abc import Callable
 from exporter.observe.clock import ContentClock
 from exporter.observe.dialect import CAREFUL, CONTENT, FIGURES, Dialect
 from exporter.observe.dialects import recognise
-from exporter.observe.documents import Document, error_label, mapping, parse
+from exporter.observe.documents import ROUTER_ERROR, Document, error_label, mapping, parse
 from exporter.observe.excerpt import digest
 from exporter.observe.facts import Facts
 from exporter.observe.sse import Event, Framer
@@ -135,6 +135,9 @@ class StreamReader:
     def _read_parsed(self, now: float, event: Event) -> None:
         if event.data == b"[DONE]":
             self._facts.closed = True
+            return
+        if event.name == ROUTER_ERROR:
+            self._facts.lost = True
             return
         if event.tail is not None:
             document: object = digest(event.data, event.tail)

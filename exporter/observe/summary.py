@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from exporter.observe.documents import PROXY_ERROR
 from exporter.observe.facts import Facts
 from exporter.observe.tokens import Totals, Usage
 from exporter.record import Outcome, TokenSource
 
 
-def decide(status: int | None, facts: Facts) -> Outcome:
-    """The outcome of an answer that ended by itself."""
+def decide(status: int | None, facts: Facts, *, ended: bool) -> Outcome:
+    """The outcome of an answer whose body ended by itself. `ended`: it said that it is complete, so that a server lost
+    after that has taken nothing from the client. That it did not say so is no error: some servers never do."""
     if status is None or status >= 400:
         return Outcome.UPSTREAM_ERROR
-    return Outcome.COMPLETED if facts.error_type is None else Outcome.STREAM_ERROR
+    failed = facts.error_type is not None or (facts.lost and not ended)
+    return Outcome.STREAM_ERROR if failed else Outcome.COMPLETED
 
 
 def reason(outcome: Outcome, given: str | None, status: int | None, facts: Facts) -> str | None:
@@ -21,7 +24,7 @@ def reason(outcome: Outcome, given: str | None, status: int | None, facts: Facts
     if given is not None:
         return given
     if outcome is Outcome.STREAM_ERROR:
-        return facts.error_type or "error"
+        return facts.error_type or (PROXY_ERROR if facts.lost else "error")
     if outcome is Outcome.UPSTREAM_ERROR:
         failed = f"http_{status}" if status is not None and status >= 400 else "disconnected"
         return facts.error_type or failed

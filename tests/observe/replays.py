@@ -66,6 +66,8 @@ SERVER = {path.stem: load(path) for path in sorted((GOLDEN / "llama-server").glo
 """llama-server, build 11434."""
 ENGINE = {path.stem: load(path) for path in sorted((GOLDEN / "engine").glob("*.http"))}
 """llama.cpp in xllamacpp 2026.10.11549, with what its counters said."""
+CUT = {path.stem: load(path) for path in sorted((GOLDEN / "router-cut").glob("*.http"))}
+"""A router of build 11434 whose model was killed while it answered: none of these answers is whole."""
 EXCHANGES = {f"llama-server/{name}": exchange for name, exchange in SERVER.items()} | {
     f"engine/{name}": exchange for name, exchange in ENGINE.items()
 }

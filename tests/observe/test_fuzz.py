@@ -16,7 +16,8 @@ KINDS = st.sampled_from([b"text/event-stream", b"application/json", b"applicatio
 ENCODINGS = st.sampled_from([b"", b"identity", b"gzip", b"deflate", b"br", b"\xff"])
 WORDS = st.sampled_from(
     [
-        b"data: ", b"data:", b"event: ", b"error: ", b"\n\n", b"\n", b"\r", b": ", b"[DONE]", b"{", b"}", b"[", b"]",
+        b"data: ", b"data:", b"event: ", b"error: ", b"proxy error: ", b"\n\n", b"\n", b"\r", b": ", b"[DONE]",
+        b"{", b"}", b"[", b"]",
         b'"', b"\\", b",", b"null", b"1e999", b"-1", b"\xe2\x80\xa8", b"\xff", b'"usage":', b'"timings":', b'"index":',
         b'"choices":', b'"delta":{"content":"', b'"finish_reason":null', b'"stop":false', b'"content":"', b'"text":"',
         b'"type":"response.x.delta"', b'"delta":"', b'"error":{', b'"type":"content_block_delta"',
