@@ -26,11 +26,13 @@ class ModelUse:
         self._latest = latest
         self._active = active
         self._history = history
+        self._seen: Snapshot | None = None
+        self._alone: dict[str, str] = {}
 
     def in_flight(self) -> Counter[tuple[str, str]]:
         """Requests that are being answered, by upstream and model. One that routing has not heard of yet is known by
         the name that the client has said."""
-        alone = self._alone()
+        alone = self.alone()
         return Counter(
             (each.upstream, alone.get(each.upstream) or each.served_model or each.requested_model or "")
             for each in self._active.asking()
@@ -39,17 +41,18 @@ class ModelUse:
 
     def last_used(self, upstream: str, model: str) -> float | None:
         """When a model last finished a request, in UTC seconds since the epoch; None when it never did."""
-        names = (model, "") if self._alone().get(upstream) == model else (model,)
+        names = (model, "") if self.alone().get(upstream) == model else (model,)
         courses = [self._history.models.get((upstream, name)) for name in names]
         return max((course.last_wall for course in courses if course is not None), default=None)
 
-    def _alone(self) -> dict[str, str]:
-        """The model of each upstream that answers everything with it, whatever it is asked for."""
-        return {
-            name: server.only_model.id
-            for name, server in self._latest().servers.items()
-            if server.only_model is not None
-        }
+    def alone(self) -> dict[str, str]:
+        """The model of each upstream that answers everything with it, whatever it is asked for. It is asked for every
+        model, so it is kept until there is another snapshot."""
+        latest = self._latest()
+        if latest is not self._seen:
+            only = ((name, server.only_model) for name, server in latest.servers.items())
+            self._alone, self._seen = {name: model.id for name, model in only if model is not None}, latest
+        return self._alone
 
 
 class Joined:

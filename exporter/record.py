@@ -27,7 +27,7 @@ class Outcome(Word):
     UPSTREAM_ERROR = "upstream_error"
     """llama-server answered with 4xx or 5xx, could not be reached, or broke off its answer."""
     STREAM_ERROR = "stream_error"
-    """An error arrived inside a stream whose status was 200: a frame, or the bare text of a router that lost its server."""
+    """An error arrived inside a stream whose status was 200: a frame, or the text of a router that lost its server."""
     CLIENT_GONE = "client_gone"
     """The client left before the answer was complete."""
     TIMEOUT = "timeout"

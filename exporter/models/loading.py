@@ -6,8 +6,9 @@ What is asked of the router begins here, and no more: how it goes on, `states` h
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from exporter.models.model import (
     ACTIVE,
@@ -15,7 +16,7 @@ from exporter.models.model import (
     ConflictError,
     FailedError,
     Model,
-    Options,
+    ModelsError,
     Registered,
     Status,
     UnavailableError,
@@ -24,7 +25,7 @@ from exporter.models.model import (
 )
 from exporter.models.parameters import parameters
 from exporter.models.parts import Parts, WaitingError
-from exporter.models.router.router import RefusedError, Router
+from exporter.models.router.router import Router
 from exporter.models.router.state import State
 from exporter.models.router.watch import SURE_SECONDS
 
@@ -48,17 +49,17 @@ class Loading:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def load(self, name: str, options: Options) -> Model:
+    async def load(self, name: str, options: Mapping[str, Any]) -> Model:
         """See `Models.load`."""
-        parts, options = self._parts, parameters.check(options)
+        parts, (wanted, unset) = self._parts, parameters.check_changes(options)
         parts.check_open()
         if _is_elsewhere(parts.model(name), parts.watch.turn(), parts.watch.home):
-            return _already(parts.model(name), options)
+            return _already(parts.model(name), wanted, unset)
         router = await self._router()
         model = parts.model(name)
         await self._check_others(model)
         before = parts.registry.models
-        old, new = before.get(model.name), self._with(model.name, options)
+        old, new = before.get(model.name), self._with(model.name, wanted, unset)
         if self._is_loaded_so(model.name, old, new):
             await self._keep(old, new)
             return parts.model(model.name)
@@ -68,11 +69,13 @@ class Loading:
             self._check_change(model.name, new)
             await self._end(router, model)
             await self._apply()
-        except (RefusedError, BusyError):
-            await parts.registry.undo(before)
+            self._check_known(model.name)
+            await self._begin(router, model.name)
+        except UnavailableError:
+            raise  # perhaps it is under way, and so it may be with these options
+        except ModelsError:
+            await self._undo(before, model.name)
             raise
-        self._check_known(model.name)
-        await self._begin(router, model.name)
         return parts.model(model.name)
 
     async def unload(self, name: str, *, force: bool = False) -> Model:
@@ -111,14 +114,15 @@ class Loading:
         if loading is not None and loading.name != model.name:
             raise ConflictError(f"another model is loading: {loading.name}")
 
-    def _with(self, name: str, options: Mapping[str, Value]) -> Registered | None:
-        """The model with these options of its own, beside those that it has. One that only the router knows is thereby
-        registered; without options it stays as it is."""
+    def _with(self, name: str, options: Mapping[str, Value], unset: Collection[str]) -> Registered | None:
+        """The model with these options of its own, beside those that it has, and without those that are not to be set.
+        One that only the router knows is thereby registered; without options it stays as it is."""
         old, now = self._parts.registry.models.get(name), self._parts.wall()
         if old is None and options and name in self._parts.keeper.in_force:
             raise ConflictError(f"{name} is not registered any more: register it, with its path, to give it options")
-        own = parameters.effective(old.options if old is not None else {}, options)
-        if own == (old.options if old is not None else {}):
+        had = old.options if old is not None else {}
+        own = parameters.effective({each: value for each, value in had.items() if each not in unset}, options)
+        if own == had:
             return old
         return replace(old or Registered(name, created_at=now), options=own, updated_at=now)
 
@@ -148,6 +152,15 @@ class Loading:
     async def _keep(self, old: Registered | None, new: Registered | None) -> None:
         if new is not None and new is not old:
             await self._parts.registry.put([new])
+
+    async def _undo(self, before: Mapping[str, Registered], name: str) -> None:
+        """A load that is refused leaves no options behind: neither in the registry nor in the preset file."""
+        if self._parts.registry.models is before:
+            return
+        await self._parts.registry.undo(before)
+        if self._parts.wanted.is_stale(name):
+            with contextlib.suppress(ModelsError):  # the keeper has told of it
+                await self._parts.apply()
 
     async def _apply(self) -> None:
         with contextlib.suppress(WaitingError):  # should it be of this model, that is found out
@@ -225,8 +238,9 @@ def _is_elsewhere(model: Model, router: Router | None, home: tuple[str, str, str
     return not at_home and model.upstream is not None and model.status in (*LOADED, Status.LOADING)
 
 
-def _already(model: Model, options: Options) -> Model:
-    if options:
+def _already(model: Model, options: Collection[str], unset: Collection[str]) -> Model:
+    own = model.registered.options if model.registered is not None else {}
+    if options or own.keys() & set(unset):
         raise ConflictError(
             f"{model.upstream} has {model.name} as its only model, with options that cannot be changed while it runs"
         )

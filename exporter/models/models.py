@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,18 +19,17 @@ from exporter.models.model import (
     ConflictError,
     Discovered,
     Event,
+    FailedError,
     File,
     InvalidError,
     Kind,
     Model,
-    Options,
     Registered,
     Search,
     Status,
     UnknownModelError,
 )
 from exporter.models.overview import InFlight, Overview, Use
-from exporter.models.parameters import parameters
 from exporter.models.parts import Parts
 from exporter.models.preset.keeper import PresetKeeper
 from exporter.models.registration import Entry, read_changes, read_entries
@@ -39,7 +39,7 @@ from exporter.models.router.watch import Home, Watch
 from exporter.models.runtime import Runtime
 from exporter.models.sections import WantedSections
 from exporter.models.shelf import Shelf
-from exporter.models.turns import Turns, unbroken
+from exporter.models.turns import Turns, bit_by_bit, unbroken
 from exporter.models.upkeep import Upkeep
 from exporter.system.snapshot import Snapshot
 
@@ -86,7 +86,7 @@ class Models:
             servers=lambda: snapshot().servers,
             use=use,
             is_outdated=wanted.is_outdated,
-            options=lambda model: parameters.effective(runtime.current.options, model.options),
+            for_all=lambda: runtime.current.options,
             clock=clock,
             wall=wall,
         )
@@ -147,11 +147,10 @@ class Models:
         ConflictError where one exists, FailedError where the store, or llama-server, does not take them."""
         registry = self._parts.registry
         registry.check_open()
-        read = read_entries(entries)
+        read = await bit_by_bit(read_entries(entries))
         self._check_new(read)
         files = await self._library.look_into(read)
-        await unbroken(self._register(read, files), name="models_register")
-        return [self.get(entry.name) for entry in read]
+        return await unbroken(self._register(read, files), name="models_register")
 
     async def update(self, name: str, changes: Mapping[str, Any]) -> Model:
         """Change what is registered of a model; its name stays, and given options replace all of its own. One that a
@@ -169,14 +168,15 @@ class Models:
         UnavailableError."""
         return await unbroken(self._remove(name), name="models_remove")
 
-    async def load(self, name: str, options: Options) -> Model:
-        """Begin to load a model, with options for this load and later ones; return as soon as that is under way.
+    async def load(self, name: str, options: Mapping[str, Any]) -> Model:
+        """Begin to load a model, with options for this load and later ones; return as soon as that is under way. An
+        option that is None is not one of its own any more: it is loaded with that of all models.
 
         Of one that is loaded with these options, nothing is done; one with other options is unloaded first. The
-        options are kept with the model, beside its own ones; one that only the router knows is thereby registered,
-        without a path. Raises UnknownModelError, InvalidError, ConflictError (another one is loading, it answers
-        requests of ours and would have to be loaded anew, or it cannot be loaded here, and why), FailedError,
-        UnavailableError.
+        options are kept with the model, beside its own ones, unless the load is refused; one that only the router knows
+        is thereby registered, without a path. Raises UnknownModelError, InvalidError, ConflictError (another one is
+        loading, it answers requests of ours and would have to be loaded anew, or it cannot be loaded here, and why),
+        FailedError, UnavailableError.
         """
         async with self._turns.soon():
             return await self._loading.load(name, options)
@@ -196,13 +196,13 @@ class Models:
         """Have every event told, in the event loop. Returned is what ends it."""
         return self._parts.events.listen(listener)
 
-    async def _register(self, read: Sequence[Entry], files: Sequence[File | None]) -> None:
+    async def _register(self, read: Sequence[Entry], files: Sequence[File | None]) -> list[Model]:
         async with self._turns.soon():
             self._check_new(read)
             before, now = self._parts.registry.models, self._parts.wall()
             new = (entry.filled(None, file, now) for entry, file in zip(read, files, strict=True))
-            await self._parts.registry.put(new)
-            await self._put_in_force(before, *(entry.name for entry in read))
+            await self._parts.registry.put(await bit_by_bit(new))
+            return await self._put_in_force(before, *(entry.name for entry in read))
 
     async def _update(self, entry: Entry, file: File | None) -> None:
         async with self._turns.soon():
@@ -222,12 +222,20 @@ class Models:
                 raise ConflictError(f"{name} is {model.status}: unload it first")
             await self._parts.registry.delete(name)
             await self._put_in_force(before, name)
+        await self._forget_default(name)
         return before[name]
 
-    async def _put_in_force(self, before: Mapping[str, Registered], *changed: str) -> None:
+    async def _forget_default(self, name: str) -> None:
+        """A model that is gone is loaded by default no more. Not in one's turn: whoever changes parameters at run time
+        waits for that."""
+        if self._runtime.current.default_model == name and name not in self._parts.overview.names():
+            with contextlib.suppress(FailedError):  # it is removed all the same; loading it will fail, and say so
+                await self._runtime.change({"default_model": None})
+
+    async def _put_in_force(self, before: Mapping[str, Registered], *changed: str) -> list[Model]:
+        """Returned is what has become of them, as far as they are there."""
         await self._upkeep.apply(before)
-        for name in changed:
-            self._tell(Kind.CHANGED, name)
+        return [each for each in await bit_by_bit(self._tell(Kind.CHANGED, name) for name in changed) if each]
 
     def _check_new(self, entries: Sequence[Entry]) -> None:
         """Raises ConflictError, InvalidError. A name that is another name of a model would make the router hang."""
@@ -243,8 +251,10 @@ class Models:
                 reason = "is needed: no llama-server knows the model by itself"
                 raise InvalidError(f"the path {reason}", {f"models.{number}.path": reason})
 
-    def _tell(self, kind: Kind, name: str) -> None:
+    def _tell(self, kind: Kind, name: str) -> Model | None:
+        """Returned is the model as it was told of."""
         model = self._parts.overview.get(name)
         self._parts.events.tell(Event(kind, model.name if model is not None else name, model))
         if kind in (Kind.UNLOADED, Kind.FAILED):
             self._upkeep.note_end(name)
+        return model

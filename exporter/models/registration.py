@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from exporter.models.preset import preset
 
 LONGEST_DESCRIPTION = 2000
 LONGEST_WORD = 200
+MOST_MISTAKES = 100
+"""That are named; what comes behind them is not looked at."""
 FIELDS = frozenset({"path", "description", "family", "version", "options"})
 
 
@@ -43,18 +45,21 @@ class Entry:
         return replace(model, **said, updated_at=now)
 
 
-def read_entries(entries: Sequence[Mapping[str, Any]]) -> list[Entry]:
-    """Models to register. Raises InvalidError with every field that is wrong (`models.0.name`)."""
-    found, wrong, names = list[Entry](), dict[str, str](), set[str]()
+def read_entries(entries: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
+    """Models to register, one after the other: there can be so many that streams would have to wait. Raises
+    InvalidError behind the last one, with the fields that are wrong (`models.0.name`)."""
+    wrong, names = dict[str, str](), set[str]()
     for number, entry in enumerate(entries):
-        at = f"models.{number}."
+        at, before = f"models.{number}.", len(wrong)
         name, said = _read(entry, wrong, at)
         if name in names:
             wrong[f"{at}name"] = "is there twice"
+        if len(wrong) >= MOST_MISTAKES:
+            break
         names.add(name)
-        found.append(Entry(name, said))
+        if len(wrong) == before:
+            yield Entry(name, said)
     _raise_for(wrong)
-    return found
 
 
 def read_changes(name: str, changes: Mapping[str, Any]) -> Entry:
@@ -129,4 +134,5 @@ def _collect(check: Callable[[], object], wrong: dict[str, str], at: str) -> obj
 
 def _raise_for(wrong: Mapping[str, str]) -> None:
     if wrong:
-        raise InvalidError("; ".join(f"{field}: {reason}" for field, reason in list(wrong.items())[:10]), wrong)
+        named = list(wrong.items())[:MOST_MISTAKES]
+        raise InvalidError("; ".join(f"{field}: {reason}" for field, reason in named[:10]), dict(named))

@@ -13,7 +13,7 @@ from exporter.models.model import ConflictError, Document, FailedError, ModelsEr
 from exporter.models.parameters import parameters
 from exporter.models.preset import preset
 from exporter.models.shelf import Shelf
-from exporter.models.turns import unbroken
+from exporter.models.turns import bit_by_bit, unbroken
 from exporter.system.documents import mapping, size, text
 
 log = logging.getLogger(__name__)
@@ -75,8 +75,9 @@ class Registry:
         if len(together) > max(LIMIT, len(self.models)):
             raise ConflictError(f"no more than {LIMIT} models can be registered")
         if self._shelf is not None:
+            documents = dict(await bit_by_bit((name, write(each)) for name, each in new.items()))
             try:
-                await self._shelf.put({name: write(each) for name, each in new.items()})
+                await self._shelf.put(documents)
             except StoreError as error:
                 raise FailedError(f"the models could not be saved: {error}") from None
         self.models = together

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
@@ -15,9 +14,8 @@ from exporter.models.preset.preset import Section
 from exporter.models.registry import Registry
 from exporter.models.router.states import States
 from exporter.models.runtime import Runtime
+from exporter.models.turns import bit_by_bit
 
-SLICE = 50
-"""Sections made in one go."""
 log = logging.getLogger(__name__)
 
 
@@ -34,10 +32,7 @@ class WantedSections:
     async def prepare(self, for_all: Options | None = None) -> None:
         """Make what has changed, without keeping streams waiting. `for_all`, here and below: other parameters of all
         models than those in force."""
-        for number, registered in enumerate(list(self._registry.models.values())):
-            self.would_be(registered, for_all)
-            if number % SLICE == SLICE - 1:
-                await asyncio.sleep(0)
+        await bit_by_bit(self.would_be(registered, for_all) for registered in self._registry.models.values())
 
     def all(self, for_all: Options | None = None) -> Sections:
         """Every section that the file is to have, as soon as nothing stands in the way of any."""

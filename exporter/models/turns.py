@@ -1,11 +1,13 @@
 """Who may change models now: one at a time, and nobody waits for long. `models` and `upkeep` take turns here; `runtime`
-and `registry` finish here what must not be left half done."""
+and `registry` finish here what must not be left half done. Whoever has thousands of things to do lets others in between
+them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,6 +18,9 @@ T = TypeVar("T")
 
 TURN_SECONDS = 5.0
 """Longest wait for a turn; a router that does not answer keeps whoever has it for about as long."""
+
+SLICE_SECONDS = 0.0005
+"""Of work in the event loop, before streams have their turn again."""
 
 _unattended = set[asyncio.Task[Any]]()
 """Work that nobody waits for any more; the event loop alone would forget it."""
@@ -45,6 +50,18 @@ class Turns:
         """A turn in the background."""
         async with self._lock:
             yield
+
+
+async def bit_by_bit(things: Iterable[T]) -> list[T]:
+    """All that an iterator makes. Others have their turn as soon as a slice of time is over, so what it looks at must
+    not be changed by them."""
+    made, since = [], time.perf_counter()
+    for each in things:
+        made.append(each)
+        if time.perf_counter() - since >= SLICE_SECONDS:
+            await asyncio.sleep(0)
+            since = time.perf_counter()
+    return made
 
 
 async def unbroken(work: Coroutine[Any, Any, T], *, name: str, late: Callable[[], None] | None = None) -> T:

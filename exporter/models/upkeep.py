@@ -12,7 +12,7 @@ from exporter.models.model import ACTIVE, LOADED, Kind, Registered, Status, Unav
 from exporter.models.parts import Parts
 from exporter.models.router.router import RefusedError
 from exporter.models.runtime import Runtime, RuntimeSettings
-from exporter.models.turns import Turns
+from exporter.models.turns import Turns, bit_by_bit
 
 STORE_SECONDS = 0.5
 """Between two tries to read what the store has."""
@@ -22,7 +22,7 @@ RETRY_SECONDS = 2.0
 class Upkeep:
     """What is done in the background, beside watching the router."""
 
-    def __init__(self, parts: Parts, runtime: Runtime, turns: Turns, tell: Callable[[Kind, str], None]) -> None:
+    def __init__(self, parts: Parts, runtime: Runtime, turns: Turns, tell: Callable[[Kind, str], object]) -> None:
         self.restored = asyncio.Event()
         """It is known what an earlier run has kept."""
         self._parts = parts
@@ -88,8 +88,7 @@ class Upkeep:
             except StoreError:
                 await asyncio.sleep(STORE_SECONDS)
         self.restored.set()
-        for name in self._parts.registry.models:
-            self._tell(Kind.CHANGED, name)
+        await bit_by_bit(self._tell(Kind.CHANGED, name) for name in self._parts.registry.models)
         # As long as no router is seen, it is not known what one may have loaded by what an earlier run has written.
         if self._parts.watch.turn() is not None or not self._parts.keeper.in_force:
             self._due.set()

@@ -65,9 +65,9 @@ def room(
         name="Models",
         about=ABOUT,
         operations=(
-            *model_routes.operations(desk, changing),
+            *model_routes.operations(desk),
             *loading_routes.operations(desk, starts),
-            *model_routes.operations_on_one(desk, changing),
+            *model_routes.operations_on_one(desk),
             *configuration_routes.operations(desk, changing),
             *monitoring_routes.operations(desk),
             *parameter_routes.operations(desk, changing),

@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from exporter.models.files.folders import ERROR_LIMIT, Patience, Trouble, Walk, reason_of, shown
@@ -18,7 +18,7 @@ from exporter.models.files.gguf import Header, read_header
 from exporter.models.files.gguf_bytes import GgufError
 from exporter.models.files.names import Part, part_of, propose, stem_of
 from exporter.models.files.places import Places
-from exporter.models.model import Discovered, File, InvalidError, Search
+from exporter.models.model import Discovered, File, InvalidError, ModelsError, Search
 from exporter.models.preset.preset import check_path
 from exporter.system.quantization import quantization
 
@@ -49,13 +49,13 @@ def discover(
     """Look for model files in the folders of the search, else in the default one, else in all that are configured.
 
     `cancelled` is asked again and again whether nobody wants to know any more. Raises OutsideError, and InvalidError
-    for a folder of the search that is none.
+    for a folder that is none: each with the field `paths.N`, N from 0, where the search has named the folder.
     """
     trouble = Trouble()
     patience = Patience(clock, cancelled, trouble)
     walk = Walk(places, search, patience, trouble)
     given = search.paths or ((default_dir,) if default_dir else tuple(map(str, places.roots))) or ("",)
-    walk.go(_folders(places, given, must_exist=bool(search.paths)))
+    walk.go(_asked_for(places, given) if search.paths else _configured(places, given))
     paths, orphans = _models(walk.found, trouble)
     files = _describe_all(paths, patience, trouble)
     names = propose([places.within(Path(file.path)) for file in files])
@@ -63,16 +63,26 @@ def discover(
     return Discovered(named, list(given), trouble.told(), len(paths) + orphans + walk.refused)
 
 
-def _folders(places: Places, given: Iterable[str], *, must_exist: bool) -> list[Path]:
-    folders = []
-    for index, path in enumerate(given):
-        if index >= FOLDER_LIMIT:
-            raise InvalidError(f"at most {FOLDER_LIMIT} folders can be searched at once")
+def _configured(places: Places, given: Iterable[str]) -> list[Path]:
+    """One that is not there is told of by the walk."""
+    return [Path(os.path.realpath(places.resolve(path))) for path in given]
+
+
+def _asked_for(places: Places, given: Sequence[str]) -> list[Path]:
+    if len(given) > FOLDER_LIMIT:
+        reason = f"at most {FOLDER_LIMIT} folders can be searched at once"
+        raise InvalidError(reason, {"paths": reason})
+    return [_folder(places, path, f"paths.{number}") for number, path in enumerate(given)]
+
+
+def _folder(places: Places, path: str, field: str) -> Path:
+    try:
         folder = Path(os.path.realpath(places.resolve(path)))
-        if must_exist and not folder.is_dir():
-            raise InvalidError(f"{path} is not a folder", {f"paths.{index}": "is not a folder"})
-        folders.append(folder)
-    return folders
+        if not folder.is_dir():
+            raise InvalidError(f"{shown(path)} is not a folder", {"path": "is not a folder"})
+    except ModelsError as error:
+        raise type(error)(str(error), {field: error.fields.get("path", str(error))}) from None
+    return folder
 
 
 def _models(found: Iterable[Path], trouble: Trouble) -> tuple[list[Path], int]:

@@ -28,7 +28,7 @@ class States:
         self,
         clock: Callable[[], float],
         wall: Callable[[], float],
-        tell: Callable[[Kind, str], None],
+        tell: Callable[[Kind, str], object],
         last_words: Callable[[str], str | None] = lambda name: None,
     ) -> None:
         """`tell` hears of everything that happens, when it has happened. `last_words` is what the process of a model

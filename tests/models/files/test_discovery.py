@@ -102,14 +102,24 @@ def test_folders_that_are_none_or_outside_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidError) as raised:
             search(tmp_path, ".", path)
         assert raised.value.fields == {"paths.1": "is not a folder"}
-    with pytest.raises(InvalidError, match="at most 100 folders"):
+    with pytest.raises(InvalidError, match="at most 100 folders") as raised:
         search(tmp_path, *["."] * 101)
-    with pytest.raises(OutsideError, match="is not within"):
+    assert list(raised.value.fields) == ["paths"]
+    with pytest.raises(InvalidError) as raised:
+        search(tmp_path, ".", ".", "")
+    assert raised.value.fields == {"paths.2": "must not be empty"}
+    with pytest.raises(OutsideError, match="is not within") as outside:
         search(tmp_path, ".", "..")
-    with pytest.raises(OutsideError, match="no models folder is configured"):
+    assert list(outside.value.fields) == ["paths.1"]
+
+
+def test_folders_that_the_search_does_not_name_are_no_fields_of_it(tmp_path: Path) -> None:
+    with pytest.raises(OutsideError, match="no models folder is configured") as raised:
         discover(Places([]), Search(), None)
-    with pytest.raises(OutsideError):
+    assert raised.value.fields == {}
+    with pytest.raises(OutsideError) as raised:
         discover(Places([str(tmp_path)]), Search(), "/")
+    assert raised.value.fields == {}
 
 
 def test_patterns(tmp_path: Path) -> None:

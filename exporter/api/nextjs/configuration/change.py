@@ -19,6 +19,7 @@ ENVELOPE = frozenset(("success", "data", "timestamp"))
 DOCUMENTED = frozenset(("app", "llama_server", "llama_config", "model_paths", "update_intervals", "reset"))
 FORMS = frozenset(("serverConfig", "appConfig"))
 DIR = "model_paths.modelsDir"
+DEFAULT_MODEL = "model_paths.defaultModel"
 
 
 async def read_change(body: Any, desk: Desk, changing: Changing) -> tuple[Change, dict[str, str]]:
@@ -98,11 +99,15 @@ class _Strictly:
         if "models_dir" in said:
             await self._take_dir(said["models_dir"], change)
         if "default_model" in said:
-            try:
-                name = said["default_model"]
-                change.values["model_paths.defaultModel"] = self._changing.model(name) if name is not None else None
-            except ModelsError as error:
-                self._wrong["model_paths.defaultModel"] = reason(error)
+            self._take_default(said["default_model"], change)
+
+    def _take_default(self, name: str | None, change: Change) -> None:
+        """What is in force can be sent back, also while its llama-server is away."""
+        try:
+            known = name is None or name == self._desk.runtime.current.default_model
+            change.values[DEFAULT_MODEL] = name if known else self._changing.model(name or "")
+        except ModelsError as error:
+            self._wrong[DEFAULT_MODEL] = reason(error)
 
     async def _take_dir(self, path: str | None, change: Change) -> None:
         try:

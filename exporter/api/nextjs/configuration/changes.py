@@ -144,17 +144,14 @@ def _set_option(options: dict[str, Value], name: str, value: Value | None) -> No
 
 def read_options(options: Mapping[str, Any], at: str) -> dict[str, Any]:
     """Parameters as `Change` holds them. Raises InvalidError; `at` stands before the names of its fields."""
-    unset = {
-        name: parameter for name, value in options.items() if value is None and (parameter := parameters.find(name))
-    }
     try:
-        found = parameters.check({name: value for name, value in options.items() if name not in unset})
+        found, unset = parameters.check_changes(options)
     except InvalidError as error:
         if not error.fields:
             raise
         raise InvalidError(WRONG, {f"{at}{shortened(name)}": reason for name, reason in error.fields.items()}) from None
     return {
-        **{f"{OPTION}{parameter.name}": None for parameter in unset.values()},
+        **{f"{OPTION}{name}": None for name in unset},
         **{f"{OPTION}{name}": value for name, value in found.items()},
     }
 

@@ -3,7 +3,6 @@ real front ends, `start` and `stop`, which answer when it is done."""
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from starlette.requests import Request
@@ -11,7 +10,6 @@ from starlette.responses import Response
 
 from exporter.api.nextjs.answers import Refusal
 from exporter.api.nextjs.asked import LoadRequest, UnloadRequest, naming, read
-from exporter.api.nextjs.configuration.changes import OPTION, read_options
 from exporter.api.nextjs.desk import HEADERS, WITH_BODY, Desk, found, refusals
 from exporter.api.nextjs.models import examples
 from exporter.api.nextjs.models.documents import Loading, Started, Unloading
@@ -78,22 +76,8 @@ class Starting:
         return found(stopped(model, self._desk.wall), 202 if model.status in LOADED else 200)
 
     async def _load(self, name: str, asked: LoadRequest) -> Model:
-        models, wanted = self._desk.models, read_options(asked.config or {}, "config.")
-        given = {name.removeprefix(OPTION): value for name, value in wanted.items() if value is not None}
-        unset = {name.removeprefix(OPTION) for name, value in wanted.items() if value is None}
-        before = models.get(name).registered
-        own = dict(before.options) if before is not None else {}
-        kept = {option: value for option, value in own.items() if option not in unset}
-        with naming(lambda field: f"config.{field.removeprefix('options.')}"):
-            if kept == own:
-                return await models.load(name, given)
-            await models.update(name, {"options": kept})
-            try:
-                return await models.load(name, given)
-            except ModelsError:
-                with contextlib.suppress(ModelsError):
-                    await models.update(name, {"options": own})
-                raise
+        with naming(lambda field: f"config.{field}"):
+            return await self._desk.models.load(name, asked.config or {})
 
     async def _settled(self, name: str, seconds: float) -> Model:
         """The model when it neither loads nor unloads, or as it is when there is no more time."""

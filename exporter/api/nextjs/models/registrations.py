@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from exporter.api.nextjs.asked import INFORMATIVE, MOST_MODELS, WRONG, Changes, Entries, Entry, read
 from exporter.api.nextjs.mistakes import MISTAKES
-from exporter.models import registration
 from exporter.models.model import InvalidError
 
 SLICE = 20
 """Models that are read in one go."""
-OPTIONS = 50
-"""Parameters that are: each unknown one costs a search."""
 NUMBER = re.compile(r"^models\.(\d+)")
 
 
 async def read_entries(body: Any) -> tuple[list[dict[str, Any]], bool]:
-    """The models to register, and whether it is one without a list around it. Raises InvalidError that names all that
-    is wrong with any: first what is of the wrong type, then values."""
+    """The models to register, and whether it is one without a list around it. Raises InvalidError that names what is of
+    the wrong type; values are for `Models.register` to look at."""
     if not isinstance(body, dict):
         raise InvalidError(WRONG, {"body": "must be an object"})
     if "models" not in body and "name" in body:
@@ -39,8 +36,7 @@ async def read_entries(body: Any) -> tuple[list[dict[str, Any]], bool]:
         around = body if first == 0 else {}
         entries.extend(map(as_registered, read(Entries, {**around, "models": part}).models))
 
-    await _each([SLICE] * -(-len(models) // SLICE), take)
-    await _each(list(_weighed(entries)), lambda first, last: _check(entries[first:last]))
+    await _each(SLICE, len(models), take)
     return entries, False
 
 
@@ -59,37 +55,19 @@ def without(body: Any, keys: Container[str]) -> Any:
     return {key: value for key, value in body.items() if key not in keys} if isinstance(body, dict) else body
 
 
-async def _each(sizes: Sequence[int], take: Callable[[int, int], None]) -> None:
+async def _each(size: int, count: int, take: Callable[[int, int], None]) -> None:
     """Slice by slice; what is wrong with any is raised in the end."""
     wrong: dict[str, str] = {}
-    first = 0
-    for size in sizes:
+    for first in range(0, count, size):
         try:
             take(first, first + size)
         except InvalidError as error:
             wrong |= _renumbered(error.fields, first)
         if len(wrong) >= MISTAKES:
             break
-        first += size
         await asyncio.sleep(0)
     if wrong:
         raise InvalidError(WRONG, dict(list(wrong.items())[:MISTAKES]))
-
-
-def _check(entries: Sequence[Mapping[str, Any]]) -> None:
-    registration.read_entries(entries)
-
-
-def _weighed(entries: Sequence[Mapping[str, Any]]) -> list[int]:
-    """How many at a time, such that there are not many parameters among them."""
-    sizes, options = [0], 0
-    for entry in entries:
-        options += len(entry.get("options") or ())
-        if sizes[-1] and (sizes[-1] >= SLICE or options > OPTIONS):
-            sizes.append(0)
-            options = len(entry.get("options") or ())
-        sizes[-1] += 1
-    return sizes
 
 
 def _renumbered(fields: Mapping[str, str], first: int) -> dict[str, str]:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.nextjs.asked import INFORMATIVE, WRONG, Changes, DiscoverRequest, Entries, naming, read
-from exporter.api.nextjs.configuration.changes import Changing, reason, running_on
+from exporter.api.nextjs.configuration.changes import running_on
 from exporter.api.nextjs.desk import HEADERS, REFUSED, WITH_BODY, Desk, found, refusals, written
 from exporter.api.nextjs.models import examples
 from exporter.api.nextjs.models.documents import (
@@ -21,7 +21,7 @@ from exporter.api.nextjs.models.registrations import as_registered, read_entries
 from exporter.api.nextjs.models.shape import NOBODY, discovery, item, model_list, one_model, registration
 from exporter.api.nextjs.slices import array, splice
 from exporter.api.operation import Answer, Operation
-from exporter.models.model import Discovered, InvalidError, ModelsError, Search, UnknownModelError
+from exporter.models.model import InvalidError, Search, UnknownModelError
 from exporter.utc import utc
 
 PATH = "/api/models"
@@ -36,9 +36,8 @@ class NoAnalysisError(UnknownModelError):
 class Management:
     """The handlers."""
 
-    def __init__(self, desk: Desk, changing: Changing) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._changing = changing
 
     async def list(self, _: Request) -> Response:
         """All models."""
@@ -64,25 +63,7 @@ class Management:
             search = search._replace(include=tuple(asked.include_patterns))
         if asked.exclude_patterns:
             search = search._replace(exclude=tuple(asked.exclude_patterns))
-        result = await self._discover(search)
-        return found(discovery(result, self._desk.wall))
-
-    async def _discover(self, search: Search) -> Discovered:
-        try:
-            return await self._desk.models.discover(search)
-        except ModelsError as error:
-            if error.status in (400, 403) and not any(name.startswith("paths.") for name in error.fields):
-                error.fields = await self._faulty(search, error) or error.fields
-            raise
-
-    async def _faulty(self, search: Search, error: ModelsError) -> dict[str, str]:
-        """Which folder of a search that was refused is to blame."""
-        for number, path in enumerate(search.paths):
-            try:
-                await self._changing.folder(path)
-            except ModelsError as found:
-                return {f"paths.{number}": reason(found)} if found.status == error.status else {}
-        return {}
+        return found(discovery(await self._desk.models.discover(search), self._desk.wall))
 
     async def show(self, request: Request) -> Response:
         """One model."""
@@ -132,9 +113,9 @@ def as_sent(name: str, *, bare: bool) -> str:
     return ".".join("parameters" if part == "options" else part for part in parts)
 
 
-def operations(desk: Desk, changing: Changing) -> tuple[Operation, ...]:
+def operations(desk: Desk) -> tuple[Operation, ...]:
     """With what the description says of them."""
-    routes, guard = Management(desk, changing), desk.guard
+    routes, guard = Management(desk), desk.guard
     return (
         Operation(
             *("GET", PATH, guard(routes.list), "get_models", "All models, and what they are doing"),
@@ -164,9 +145,9 @@ def operations(desk: Desk, changing: Changing) -> tuple[Operation, ...]:
     )
 
 
-def operations_on_one(desk: Desk, changing: Changing) -> tuple[Operation, ...]:
+def operations_on_one(desk: Desk) -> tuple[Operation, ...]:
     """Those on one model: behind all others below `/api/models/`, since names may hold slashes."""
-    routes, guard = Management(desk, changing), desk.guard
+    routes, guard = Management(desk), desk.guard
     none: dict[int, Answer | tuple[Answer, ...]] = {404: REFUSED[404]}
     path, analyze = f"{ONE}/analyze", guard(routes.analyze)
     return (

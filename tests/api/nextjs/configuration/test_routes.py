@@ -173,6 +173,22 @@ async def test_a_default_model(stand: Stand) -> None:
     assert answer["changes"] == {"model_paths.defaultModel": None}
 
 
+async def test_a_default_model_that_is_removed_is_none_any_more(stand: Stand) -> None:
+    await stand.register("a", "b")
+    await stand.post(PATH, {"model_paths": {"defaultModel": "a"}})
+    await stand.ask("DELETE", "/api/models/b")
+    assert (await stand.get(PATH))["model_paths"]["defaultModel"] == "a"
+    assert (await stand.ask("DELETE", "/api/models/a")).status_code == 200
+    assert (await stand.get(PATH))["model_paths"]["defaultModel"] is None
+
+
+async def test_a_default_model_that_is_away_can_be_sent_back(stand: Stand) -> None:
+    await stand.runtime.change({"default_model": "away"})
+    answer = await stand.post(PATH, {"model_paths": {"defaultModel": "away"}})
+    assert (answer["changes"], stand.runtime.current.default_model) == ({"model_paths.defaultModel": "away"}, "away")
+    assert list(await refused(stand, {"model_paths": {"defaultModel": "gone"}})) == ["model_paths.defaultModel"]
+
+
 async def test_reset(stand: Stand) -> None:
     await stand.post(PATH, {"llama_config": {"temperature": 0.1, "n_ctx": 512}, "update_intervals": {"metrics": 500}})
     answer = await stand.post(PATH, {"reset": True, "llama_config": {"top_k": 3}})

@@ -161,6 +161,15 @@ async def test_options_are_as_before_when_it_is_not_loaded(stand: Stand) -> None
     assert (shown["parameters"], shown["outdated"]) == ({"n_ctx": 512}, False)
 
 
+async def test_values_and_nulls_are_one_step(stand: Stand) -> None:
+    assert stand.router is not None
+    await stand.ask("PUT", "/api/models/a", json={"parameters": {"n_ctx": 512}})
+    stand.router.asked.clear()
+    body = {"config": {"n_ctx": None, "top_k": 5}}
+    await stand.post("/api/models/a/load", body, 202)
+    assert stand.router.asked == ["GET /models?reload=1", f"POST {LOAD} a"]
+
+
 async def test_start_takes_options(stand: Stand) -> None:
     await stand.post("/api/models/a/start", {"config": {"n_ctx": 512}})
     assert (await stand.get("/api/models/a"))["parameters"] == {"n_ctx": 512}
