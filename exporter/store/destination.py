@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from exporter.errors import StartupError
+from exporter.whole_file import replacing
 
 STANDARD_OUTPUT = Path("-")
 
@@ -47,20 +46,5 @@ def _file(path: Path) -> Iterator[BinaryIO]:
     path = path.resolve()  # a symbolic link stays one
     if path.is_dir():
         raise IsADirectoryError(None, "is a directory")
-    number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            yield file
-            os.fchmod(file.fileno(), _mode(path))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _mode(path: Path) -> int:
-    """That of the file that is replaced. A new one is its owner's alone: it says who asked what when."""
-    return path.stat().st_mode & 0o777 if path.exists() else 0o600
+    with replacing(path) as file:
+        yield file

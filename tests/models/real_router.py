@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psutil
 import pytest
 
 from exporter.demo.model import write_model
@@ -120,6 +121,17 @@ class RealRouter:
         """Write the preset and have it read again."""
         self.preset.write_text(text)
         return httpx.get(f"{self.url}/models", params={"reload": "1"}, timeout=30)
+
+    def model_port(self, name: str) -> str:
+        """Of the process of a model: another one for each."""
+        arguments = self.listed()[name]["status"]["args"]
+        return str(arguments[arguments.index("--port") + 1])
+
+    def child(self, name: str) -> psutil.Process:
+        """The process of a model."""
+        port = self.model_port(name)
+        (found,) = [each for each in psutil.Process(self.pid).children() if port in each.cmdline()]
+        return found
 
     def listed(self) -> dict[str, dict[str, Any]]:
         """What `/models` says of each model, by its name; loads and wakes nothing."""

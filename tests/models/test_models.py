@@ -29,8 +29,7 @@ from exporter.models.preset import preset
 from exporter.models.registry import write
 from tests.models.house import House, served
 from tests.models.real_router import write_models
-from tests.models.test_registry import A, B
-from tests.models.test_runtime import Board
+from tests.models.shelves import A, B, Board
 
 
 @pytest.fixture

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from exporter.models.model import ConflictError, Status, UnavailableError
 from exporter.models.router import watch
 from exporter.models.router.watch import Home
 from tests.models.fake_router import FakeRouter
-from tests.models.house import UPSTREAM, House, behind
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeRouter]:
-    async with FakeRouter({"known": {"value": "unloaded"}}).run() as fake:
-        yield fake
-
-
-@pytest.fixture
-def house(fake: FakeRouter, tmp_path: Path) -> House:
-    return behind(fake, tmp_path)
+from tests.models.house import UPSTREAM, House
 
 
 async def test_another_home_has_other_models_and_takes_the_place_of_one_that_is_none_any_more(

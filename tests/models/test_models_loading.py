@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -21,20 +19,9 @@ from exporter.models.model import (
 from exporter.models.router import router, watch
 from exporter.models.router.router import RefusedError
 from tests.models.fake_router import FakeRouter
-from tests.models.house import House, behind
+from tests.models.house import House
 
 LOAD, UNLOAD, RELOAD = "/models/load", "/models/unload", "/models?reload=1"
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeRouter]:
-    async with FakeRouter({"known": {"value": "unloaded"}}).run() as fake:
-        yield fake
-
-
-@pytest.fixture
-def house(fake: FakeRouter, tmp_path: Path) -> House:
-    return behind(fake, tmp_path)
 
 
 async def test_of_two_who_race_one_loads(house: House, fake: FakeRouter) -> None:

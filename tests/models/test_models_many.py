@@ -15,8 +15,7 @@ from exporter.models.model import InvalidError
 from exporter.models.registry import write
 from tests.models.house import House
 from tests.models.real_router import write_models
-from tests.models.test_registry import A
-from tests.models.test_runtime import Board
+from tests.models.shelves import A, Board
 
 COUNT = 20
 ENTRIES = [{"name": f"m{number}", "path": "a.gguf"} for number in range(COUNT)]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from exporter.models.model import FailedError, Registered, Status
@@ -12,19 +9,8 @@ from exporter.models.router import watch
 from exporter.models.router.router import RefusedError
 from exporter.models.sections import make
 from tests.models.fake_router import FakeRouter
-from tests.models.house import House, behind, refuse
-from tests.models.test_runtime import Board
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeRouter]:
-    async with FakeRouter({"known": {"value": "unloaded"}}).run() as fake:
-        yield fake
-
-
-@pytest.fixture
-def house(fake: FakeRouter, tmp_path: Path) -> House:
-    return behind(fake, tmp_path)
+from tests.models.house import House, refuse
+from tests.models.shelves import Board
 
 
 async def test_parameters_that_the_router_does_not_take_leave_it_as_it_was(house: House, fake: FakeRouter) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,21 +13,10 @@ from exporter.models.preset import preset
 from exporter.models.registry import write
 from exporter.models.router import router
 from tests.models.fake_router import FakeRouter
-from tests.models.house import House, behind
-from tests.models.test_runtime import Board
+from tests.models.house import House
+from tests.models.shelves import Board
 
 LOAD, UNLOAD, RELOAD = "/models/load", "/models/unload", "/models?reload=1"
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeRouter]:
-    async with FakeRouter({"known": {"value": "unloaded"}}).run() as fake:
-        yield fake
-
-
-@pytest.fixture
-def house(fake: FakeRouter, tmp_path: Path) -> House:
-    return behind(fake, tmp_path)
 
 
 async def test_a_router_that_does_not_read_our_file_is_found_out(house: House, fake: FakeRouter) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,13 @@ import pytest
 from exporter.models.model import ConflictError, InvalidError, ModelsError, Status
 from exporter.models.preset import preset
 from tests.models.fake_router import FakeRouter
-from tests.models.house import House, behind, refuse, served
-from tests.models.test_runtime import Board
+from tests.models.house import House, refuse, served
+from tests.models.shelves import Board
 
 LOAD, RELOAD = "/models/load", "/models?reload=1"
 OWN = {"n_ctx": 512, "temperature": 0.5}
 CHANGE = {"ctx_size": None, "temperature": 0.7, "top_k": 5}
 """One to be removed, by another of its names, one to be changed, and one to be added."""
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeRouter]:
-    async with FakeRouter({"known": {"value": "unloaded"}}).run() as fake:
-        yield fake
-
-
-@pytest.fixture
-def house(fake: FakeRouter, tmp_path: Path) -> House:
-    return behind(fake, tmp_path)
 
 
 def use(house: House, fake: FakeRouter) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,20 +11,9 @@ from exporter.models import turns, upkeep
 from exporter.models.model import Status, UnavailableError
 from exporter.models.router import router, watch
 from tests.models.fake_router import FakeRouter
-from tests.models.house import House, behind
+from tests.models.house import House
 
 LIST, UNLOAD = "/models", "/models/unload"
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeRouter]:
-    async with FakeRouter({"known": {"value": "unloaded"}}).run() as fake:
-        yield fake
-
-
-@pytest.fixture
-def house(fake: FakeRouter, tmp_path: Path) -> House:
-    return behind(fake, tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,7 @@ from exporter.models.registry import write
 from exporter.models.router.router import RefusedError
 from tests.models.house import House
 from tests.models.real_router import write_models
-from tests.models.test_registry import A
-from tests.models.test_runtime import Board
+from tests.models.shelves import A, Board
 
 
 @pytest.fixture

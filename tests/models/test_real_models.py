@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from exporter.models import sections
@@ -22,7 +21,7 @@ from exporter.models.router.router import RefusedError
 from exporter.models.router.watch import Home
 from tests.models.house import UPSTREAM, House
 from tests.models.real_router import RealRouter, router_binary
-from tests.models.test_runtime import Board
+from tests.models.shelves import Board
 
 pytestmark = pytest.mark.router
 
@@ -45,17 +44,6 @@ def props(router: RealRouter, name: str) -> dict[str, Any]:
     answer = httpx.get(f"{router.url}/props", params={"model": name, "autoload": "false"}, timeout=30)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
-
-
-def port(router: RealRouter, name: str) -> str:
-    """Another one for each process of a model."""
-    arguments = router.listed()[name]["status"]["args"]
-    return str(arguments[arguments.index("--port") + 1])
-
-
-def child(router: RealRouter, name: str) -> psutil.Process:
-    (found,) = [each for each in psutil.Process(router.pid).children() if port(router, name) in each.cmdline()]
-    return found
 
 
 async def test_a_model_is_registered_loaded_with_options_unloaded_and_removed(house: House, router: RealRouter) -> None:
@@ -95,13 +83,13 @@ async def test_a_change_leaves_what_is_loaded_alone_until_it_is_loaded_again(hou
         await house.register("a", "b", options=SMALL)
         await models.load("a", {})
         await house.settle("a", Status.RUNNING)
-        before = port(router, "a"), child(router, "a").pid
+        before = router.model_port("a"), router.child("a").pid
 
         await house.runtime.change({"options": {"temperature": 0.5}})
         await house.until(lambda: "temperature = 0.5" in router.preset.read_text())
         await models.update("a", {"options": {**SMALL, "n_ctx": 1024}})
         await house.until(lambda: "temp" in str(router.listed()["b"]["status"]["preset"]))
-        assert (port(router, "a"), child(router, "a").pid) == before
+        assert (router.model_port("a"), router.child("a").pid) == before
         assert router.states()["a"] == "loaded"
         assert (models.get("a").outdated, models.get("b").outdated) == (True, False)
         assert (Kind.CHANGED, "a") in house.told()
@@ -111,7 +99,7 @@ async def test_a_change_leaves_what_is_loaded_alone_until_it_is_loaded_again(hou
         assert (again.outdated, again.context_size) == (False, 1024)
         assert props(router, "a")["default_generation_settings"]["params"]["temperature"] == 0.5
         assert house.kinds("a") == [*DONE, Kind.UNLOADED, *DONE]
-        assert child(router, "a").pid != before[1]
+        assert router.child("a").pid != before[1]
 
 
 async def test_a_model_is_loaded_anew_only_with_other_options_and_not_under_requests(
@@ -121,20 +109,20 @@ async def test_a_model_is_loaded_anew_only_with_other_options_and_not_under_requ
         await house.register("a", options=SMALL)
         await models.load("a", {})
         await house.settle("a", Status.RUNNING)
-        before = child(router, "a").pid
+        before = router.child("a").pid
         assert (await models.load("a", {"n_ctx": 512})).status is Status.RUNNING
-        assert child(router, "a").pid == before
+        assert router.child("a").pid == before
 
         house.in_flight["a"] = 2
         for refused in (models.load("a", {"n_ctx": 1024}), models.unload("a")):
             with pytest.raises(ConflictError, match="it answers 2 requests now"):
                 await refused
-        assert (child(router, "a").pid, models.get("a").outdated) == (before, False)
+        assert (router.child("a").pid, models.get("a").outdated) == (before, False)
 
         house.in_flight.clear()
         await models.load("a", {"n_ctx": 1024})
         assert (await house.settle("a", Status.RUNNING)).context_size == 1024
-        assert child(router, "a").pid != before
+        assert router.child("a").pid != before
         house.in_flight["a"] = 2
         await models.unload("a", force=True)
         await house.settle("a", Status.STOPPED)
@@ -148,13 +136,13 @@ async def test_a_restart_of_the_sidecar_cuts_nothing(house: House, router: RealR
         await models.update("a", {"options": {**SMALL, "n_ctx": 1024}})
         kept = models.get("a").registered
     assert kept is not None
-    before, text = child(router, "a").pid, router.preset.read_text()
+    before, text = router.child("a").pid, router.preset.read_text()
     house.shelf = Board({"a": write(kept)})
     async with house.run() as models:
         assert (models.get("a").status, models.get("a").outdated) == (Status.RUNNING, True)
         assert models.get("a").loaded_at is None
         await house.register("b", options=SMALL)
-        assert child(router, "a").pid == before
+        assert router.child("a").pid == before
         assert router.states() == {"a": "loaded", "b": "unloaded"}
         assert preset.parse(router.preset.read_text()) == {
             **(preset.parse(text) or {}),
@@ -193,7 +181,7 @@ async def test_the_death_of_a_models_process_is_noticed(house: House, router: Re
         await house.register("a", options=SMALL)
         await models.load("a", {})
         await house.settle("a", Status.RUNNING)
-        child(router, "a").send_signal(signal.SIGKILL)
+        router.child("a").send_signal(signal.SIGKILL)
         await house.until(lambda: models.get("a").status is Status.ERROR)
         assert models.get("a").error == "its process has died"
         assert house.kinds("a") == [*DONE, Kind.FAILED]

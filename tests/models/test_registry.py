@@ -13,23 +13,7 @@ from exporter.models import registry as module
 from exporter.models.model import ConflictError, Document, FailedError, Registered, UnavailableError
 from exporter.models.registry import Registry, read, write
 from exporter.tasks import cancel, spawn
-from tests.models.test_runtime import Board
-
-A = Registered(
-    "org/a:Q4",
-    path="/models/a.gguf",
-    description="The first",
-    family="llama",
-    version="3",
-    size_bytes=7,
-    quantization="Q4_K_M",
-    format="gguf",
-    training_context_size=4096,
-    options={"temperature": 0.5, "n_ctx": 2048},
-    created_at=1e9,
-    updated_at=2e9,
-)
-B = Registered("b", created_at=3e9, updated_at=3e9)
+from tests.models.shelves import A, B, Board
 
 
 async def opened(shelf: Board | None) -> Registry:

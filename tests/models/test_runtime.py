@@ -13,30 +13,7 @@ from exporter.errors import StoreError
 from exporter.models.model import Document, FailedError, InvalidError
 from exporter.models.runtime import NAME, Runtime, RuntimeSettings
 from exporter.tasks import cancel, spawn
-
-
-class Board:
-    """A shelf in memory; `away` makes it fail."""
-
-    def __init__(self, documents: Mapping[str, Document] | None = None) -> None:
-        self.documents = dict(documents or {})
-        self.away = False
-
-    async def all(self) -> Mapping[str, Document]:
-        self._check()
-        return dict(self.documents)
-
-    async def put(self, documents: Mapping[str, Document]) -> None:
-        self._check()
-        self.documents.update(documents)
-
-    async def delete(self, name: str) -> None:
-        self._check()
-        self.documents.pop(name, None)
-
-    def _check(self) -> None:
-        if self.away:
-            raise StoreError("disk I/O error")
+from tests.models.shelves import Board
 
 
 async def test_a_change_is_in_force_kept_and_told() -> None:

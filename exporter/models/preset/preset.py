@@ -8,16 +8,15 @@ understand it refuses the whole file. So what would have to be quoted is refused
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.models.model import FailedError, InvalidError, Options, Value
 from exporter.models.parameters.parameters import PARAMETERS, check
+from exporter.whole_file import replacing
 
 Section = Mapping[str, str]
 """What a model is loaded with: llama-server's options by their long names (`model`, `ctx-size`)."""
@@ -115,7 +114,8 @@ def write(path: Path, text: str) -> None:
     try:
         path = path.resolve()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(path, text.encode())
+        with replacing(path) as file:
+            file.write(text.encode())
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links that lead to each other
         raise FailedError(f"{path} cannot be written ({_reason(error)})") from None
 
@@ -178,22 +178,6 @@ def _parts(line: str) -> tuple[str | None, str | None, str]:
     if entry is None or _fault(entry[2], LONGEST_PATH):
         return None, None, ""
     return None, entry[1], entry[2]
-
-
-def _replace(path: Path, content: bytes) -> None:
-    number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            if path.exists():
-                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def _reason(error: Exception) -> str:

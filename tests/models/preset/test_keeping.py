@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,23 +14,11 @@ from exporter.models.preset import preset
 from exporter.models.registry import write
 from exporter.models.router import router
 from tests.models.fake_router import FakeRouter
-from tests.models.house import House, behind
-from tests.models.test_registry import A
-from tests.models.test_runtime import Board
+from tests.models.house import House
+from tests.models.shelves import A, Board
 
 UNLOAD = "/models/unload"
 EARLIER = preset.render({"old": {"model": "/old.gguf", "top-k": "7"}})
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeRouter]:
-    async with FakeRouter({"known": {"value": "unloaded"}}).run() as fake:
-        yield fake
-
-
-@pytest.fixture
-def house(fake: FakeRouter, tmp_path: Path) -> House:
-    return behind(fake, tmp_path)
 
 
 @pytest.fixture

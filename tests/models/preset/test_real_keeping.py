@@ -18,7 +18,6 @@ from tests.models.house import UPSTREAM, House
 from tests.models.managing import make_launch, managing, shorten_pauses
 from tests.models.preset.test_keeping import after_writing, quiet, sections
 from tests.models.real_router import RealRouter, router_binary
-from tests.models.test_real_models import child
 
 pytestmark = pytest.mark.router
 
@@ -41,11 +40,11 @@ async def test_another_registry_cuts_nothing(house: House, router: RealRouter) -
         await house.register("a", options=SMALL)
         await models.load("a", {})
         await house.settle("a", Status.RUNNING)
-    process = child(router, "a").pid
+    process = router.child("a").pid
     async with house.run() as models:
         await house.register("b", options=SMALL)
         await quiet(house)
-        assert (child(router, "a").pid, router.states()) == (process, {"a": "loaded", "b": "unloaded"})
+        assert (router.child("a").pid, router.states()) == (process, {"a": "loaded", "b": "unloaded"})
         await models.unload("a")
         await house.until(lambda: router.states() == {"b": "unloaded"})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from exporter.models.model import FailedError, Status
 from exporter.models.preset import preset
 from exporter.models.preset.keeper import PresetKeeper, Sections
 from tests.models.fake_router import FakeRouter
-from tests.models.house import House, behind
+from tests.models.house import House
 from tests.models.preset.test_keeping import EARLIER, quiet, sections
 
 LOAD, RELOAD = "/models/load", "/models?reload=1"
@@ -37,17 +37,6 @@ class Alone:
 
     async def read(self) -> None:
         raise NotImplementedError
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeRouter]:
-    async with FakeRouter({"known": {"value": "unloaded"}}).run() as fake:
-        yield fake
-
-
-@pytest.fixture
-def house(fake: FakeRouter, tmp_path: Path) -> House:
-    return behind(fake, tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, "", EARLIER, f"{preset.HEADER}garbage\n"])

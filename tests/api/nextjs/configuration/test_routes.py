@@ -13,6 +13,7 @@ from exporter.api.nextjs.configuration import changes as changing
 from exporter.models.model import Status
 from exporter.models.runtime import RuntimeSettings
 from exporter.models.server.managed import ManagedServer, ServerStatus
+from tests import nextjs_document
 from tests.api.nextjs import typed
 from tests.api.nextjs.stand import Stand, managing
 
@@ -36,7 +37,7 @@ async def refused(stand: Stand, body: Any, status: int = 400) -> dict[str, str]:
 
 async def test_every_documented_key_is_there(stand: Stand) -> None:
     document = await stand.get(PATH)
-    assert typed.differences(typed.CONFIG, document) == []
+    assert typed.differences(nextjs_document.CONFIG, document) == []
     assert document["app"] == {
         "name": "llama-exporter",
         "version": "1.2.3",

@@ -8,6 +8,7 @@ import pytest
 
 from exporter.api.nextjs.models import shape as shapes
 from exporter.models.model import Discovered, File, Model, Registered, Status
+from tests import nextjs_document
 from tests.api.nextjs import typed
 from tests.api.views import WALL
 
@@ -39,14 +40,14 @@ RUNNING = Model(
 
 def test_every_documented_key_is_there_with_its_type() -> None:
     shown: Any = shapes.item(RUNNING)
-    assert typed.differences(typed.MODEL, shown) == []
-    assert None not in [shown[key] for key in typed.MODEL]
-    assert typed.differences({**typed.MODELS, "models": []}, shapes.model_list(3, WALL)) == []
+    assert typed.differences(nextjs_document.MODEL, shown) == []
+    assert None not in [shown[key] for key in nextjs_document.MODEL]
+    assert typed.differences({**nextjs_document.MODELS, "models": []}, shapes.model_list(3, WALL)) == []
 
 
 def test_one_of_which_nothing_is_known() -> None:
     shown = shapes.item(Model("x", Status.STOPPED))
-    assert typed.differences(typed.MODEL, shown) == []
+    assert typed.differences(nextjs_document.MODEL, shown) == []
     assert {key for key, value in shown.items() if value is None} == {
         *("version", "path", "size", "family", "contextSize", "loadedAt", "lastUsed", "format", "quantization"),
         *("upstream", "error", "createdAt", "updatedAt"),
@@ -72,7 +73,7 @@ def test_what_was_found() -> None:
     file = File("a", "/srv/a.gguf", 5, "A model", "gguf", "llama", "3.0", "Q4_K_M", 8192)
     found = Discovered([file], ["/srv"], [("/srv/b.gguf", "not a GGUF file")], 2)
     document = shapes.discovery(found, WALL)
-    assert typed.differences(typed.DISCOVERED, document) == []
+    assert typed.differences(nextjs_document.DISCOVERED, document) == []
     assert document["totalFound"] == 2
     assert document["errors"] == [{"path": "/srv/b.gguf", "error": "not a GGUF file"}]
 

@@ -19,6 +19,7 @@ from exporter.record import Outcome
 from exporter.store.database import Database
 from exporter.store.reader import Reader
 from exporter.system.snapshot import CollectorStatus, ServerState, Snapshot
+from tests import nextjs_document
 from tests.api.completions.past import FakePast
 from tests.api.nextjs import typed
 from tests.api.synapse.desk import model, seen, server
@@ -45,7 +46,7 @@ def shown(snapshot: Snapshot = WELL, **fields: Any) -> Any:
 
 def test_every_documented_key_is_there_with_its_type() -> None:
     document = shown()
-    assert typed.differences(typed.HEALTH, document) == []
+    assert typed.differences(nextjs_document.HEALTH, document) == []
     assert document["status"] == "healthy"
     services = document["services"]
     assert services["proxy"] == {"status": "healthy", "uptime": 90_061, "version": "1.2.3"}
@@ -173,7 +174,7 @@ def test_status() -> None:
         Model("e", Status.STOPPED, Registered("e")),
     ]
     document = status(make_views(live), FACTS, models, SocketFigures(3, 4, 15.234))
-    assert typed.differences(typed.STATUS, document) == []
+    assert typed.differences(nextjs_document.STATUS, document) == []
     assert document["application"]["start_time"] == "2026-11-19T07:31:29.000Z"
     assert document["server"] == {"port": 9464, "host": "0.0.0.0", "ssl": False, "cors_enabled": True}
     assert document["websocket"] == {"connected_clients": 3, "active_connections": 4, "messages_per_second": 15.23}

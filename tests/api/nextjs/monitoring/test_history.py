@@ -22,6 +22,7 @@ from exporter.api.nextjs.slices import SLICE
 from exporter.models.model import InvalidError
 from exporter.store.figures import MachinePoint
 from exporter.system.snapshot import Snapshot
+from tests import nextjs_document
 from tests.api.nextjs import typed
 from tests.api.views import WALL, Clock, make_live, make_views
 from tests.telemetry.examples import SNAPSHOT, record
@@ -45,7 +46,7 @@ async def document(points: Sequence[MachinePoint], now: Present) -> Any:
 
 async def test_the_document_to_the_letter() -> None:
     found = await document([FIRST, SECOND], NEVER)
-    assert typed.differences(typed.HISTORY, found) == []
+    assert typed.differences(nextjs_document.HISTORY, found) == []
     assert found["period"] == {
         "start": "2024-01-14T10:00:00.000Z",
         "end": "2024-01-15T10:00:00.000Z",

@@ -11,6 +11,7 @@ from exporter.api.nextjs.monitoring.machine import monitoring, written_latest
 from exporter.api.views import Views
 from exporter.models.model import Model, Status
 from exporter.system.snapshot import GpuSnapshot, HostSnapshot, Snapshot
+from tests import nextjs_document
 from tests.api.nextjs import typed
 from tests.api.synapse.desk import model, seen, server
 from tests.api.views import make_live, make_views
@@ -30,7 +31,7 @@ def shown(snapshot: Snapshot = SNAPSHOT, **fields: Any) -> Any:
 
 
 def test_every_documented_key_is_there_with_its_type() -> None:
-    assert typed.differences(typed.MONITORING, shown()) == []
+    assert typed.differences(nextjs_document.MONITORING, shown()) == []
 
 
 def test_memory_is_in_mb_and_disks_are_in_bytes() -> None:

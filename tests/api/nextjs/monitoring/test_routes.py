@@ -10,6 +10,7 @@ import pytest
 from exporter.api.nextjs.monitoring import routes as monitoring
 from exporter.api.nextjs.slices import SLICE
 from exporter.store.figures import MachinePoint
+from tests import nextjs_document
 from tests.api.completions.past import WALL_US, FakePast
 from tests.api.nextjs import typed
 from tests.api.nextjs.stand import managing
@@ -38,7 +39,7 @@ async def test_before_and_after_the_first_sample(tmp_path: Path) -> None:
         stand.snapshot = WELL
         await stand.register("a")
         document = await stand.get("/api/monitoring")
-        assert typed.differences(typed.MONITORING, document) == []
+        assert typed.differences(nextjs_document.MONITORING, document) == []
         assert document["models"] == {"active": 0, "total": 1, "memoryUsage": 0.0}
         latest = await stand.get("/api/monitoring/latest")
         assert [each["name"] for each in latest["models"]] == ["a"]
@@ -59,7 +60,7 @@ async def test_history_asks_the_store(tmp_path: Path, query: str, expected: tupl
     ((start, end, step, instance),) = past.charts
     assert ((end - start) // 1_000_000, step) == expected
     assert (end, instance) == (WALL_US, "host:8001")
-    assert typed.differences(typed.HISTORY, {**document, "metrics": []}) == []
+    assert typed.differences(nextjs_document.HISTORY, {**document, "metrics": []}) == []
     assert "gpu" not in document["metrics"][0]
 
 
@@ -96,11 +97,11 @@ async def test_health_is_200_or_503(tmp_path: Path) -> None:
         stand.snapshot = WELL
         answer = await stand.ask("GET", "/api/health")
         assert answer.status_code == 200
-        assert typed.differences(typed.HEALTH, answer.json()) == []
+        assert typed.differences(nextjs_document.HEALTH, answer.json()) == []
         past.failing = True
         stand.clock.now += 1
         answer = await stand.ask("GET", "/api/health")
         assert answer.status_code == 503
         assert answer.json()["services"]["database"]["status"] == "unhealthy"
         status = await stand.get("/api/status")
-        assert typed.differences(typed.STATUS, status) == []
+        assert typed.differences(nextjs_document.STATUS, status) == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests import nextjs_document
 from tests.api.nextjs import typed
 from tests.api.nextjs.stand import Stand, managing
 
@@ -22,7 +23,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
 
 async def test_the_categories_are_those_of_the_document(stand: Stand) -> None:
     document = await stand.get(PATH)
-    assert typed.differences(typed.CATEGORIES, document) == []
+    assert typed.differences(nextjs_document.CATEGORIES, document) == []
     assert [(each["id"], each["name"], each["count"]) for each in document["categories"]] == [
         ("model", "Model Parameters", 15),
         ("system", "System Parameters", 8),
@@ -36,7 +37,7 @@ async def test_the_parameters_of_a_category(stand: Stand, category: str, count: 
     assert document["category"] == category
     assert len(document["parameters"]) == count
     if category == "model":
-        assert typed.differences(typed.CATEGORY, document) == []
+        assert typed.differences(nextjs_document.PARAMETERS, document) == []
     for name, each in document["parameters"].items():
         assert each["type"] in ("number", "integer", "boolean", "string")
         assert each["value"] == each["default"]
@@ -50,7 +51,7 @@ async def test_the_parameters_of_a_category(stand: Stand, category: str, count: 
 @pytest.mark.parametrize("name", ["temperature", "temp", "Temperature"])
 async def test_one_parameter(stand: Stand, name: str) -> None:
     document = await stand.get(f"{PATH}/category/{name}")
-    assert typed.differences(typed.ONE_PARAMETER, document) == []
+    assert typed.differences(nextjs_document.PARAMETER, document) == []
     assert (document["parameter"], document["category"], document["value"]) == ("temperature", "model", 0.8)
 
 
