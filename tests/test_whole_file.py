@@ -38,5 +38,6 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
             file.write(b"new")
             raise RuntimeError
 
-    pytest.raises(RuntimeError, fail)
+    with pytest.raises(RuntimeError):
+        fail()
     assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", ["old"])

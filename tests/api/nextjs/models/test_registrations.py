@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from exporter.api.nextjs.mistakes import MISTAKES
 from exporter.api.nextjs.models.registrations import SLICE, read_entries
 from exporter.models.model import InvalidError
 from tests.api.nextjs.stand import Stand, managing
+from tests.turns import counted
 
 
 @pytest.fixture
@@ -35,20 +35,10 @@ def entries(count: int, **more: Any) -> list[dict[str, Any]]:
 
 async def turns_during(body: Any) -> int:
     """How often others have their turn while it is read."""
-    turns, over = 0, asyncio.Event()
-
-    async def count() -> None:
-        nonlocal turns
-        while not over.is_set():
-            turns += 1
-            await asyncio.sleep(0)
-
-    others = asyncio.ensure_future(count())
-    with contextlib.suppress(InvalidError):
-        await read_entries(body)
-    over.set()
-    await others
-    return turns
+    async with counted() as turns:
+        with contextlib.suppress(InvalidError):
+            await read_entries(body)
+    return turns.count
 
 
 async def test_as_many_as_may_come_and_one_more(stand: Stand) -> None:

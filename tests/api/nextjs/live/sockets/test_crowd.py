@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from exporter.models.model import Kind, Model, Status
 from tests.api.nextjs.live.stage import BESIDE, Stage
 from tests.api.nextjs.live.talker import HANDSHAKE, Talker, packet, polling, talking
 from tests.serving import on_our_loop, until
+from tests.turns import counted
 
 CROWD = 500
 ENDS = 2
@@ -186,18 +186,8 @@ async def test_the_loop_is_not_held_up() -> None:
         clients = [await stack.enter_async_context(talking(running, "/models")) for _ in range(50)]
         for client in clients:
             await client.next()
-        turns = 0
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        counting = asyncio.get_running_loop().create_task(count())
-        stage.models.move(Kind.CHANGED, replace(BESIDE, status=Status.RUNNING))
-        before, began = turns, time.monotonic()
-        for client in clients:
-            await client.next()
-        counting.cancel()
-        assert turns - before >= 50 // 8, time.monotonic() - began
+        async with counted() as turns:
+            stage.models.move(Kind.CHANGED, replace(BESIDE, status=Status.RUNNING))
+            for client in clients:
+                await client.next()
+        assert turns.count >= 50 // 8

@@ -17,6 +17,7 @@ from tests.api.nextjs.live.stage import BESIDE, RUNNING, Stage
 from tests.api.nextjs.live.talker import talking
 from tests.api.nextjs.live.test_namespaces import change_all
 from tests.serving import until
+from tests.turns import counted
 
 MANY = 50 * SLICE
 LIST = tuple(Model(f"m{number:05}", Status.STOPPED) for number in range(MANY))
@@ -82,22 +83,12 @@ async def test_a_long_list_is_made_in_slices(namespace: str, path: str, event: s
     stage.models.found |= {each.name: each for each in LIST}
     async with stage.open() as running, talking(running, namespace, path) as client:
         await client.hear(event)
-        turns = 0
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        counting = asyncio.get_running_loop().create_task(count())
         stage.models.move(Kind.CHANGED, replace(RUNNING, status=Status.IDLE))
         looks = stage.models.looks
         await until(lambda: stage.models.looks > looks)
-        turns = 0
-        await client.hear(event)
-        counting.cancel()
-        assert turns >= MANY // SLICE // 2, "some are made before the first look is noticed"
+        async with counted() as turns:
+            await client.hear(event)
+        assert turns.count >= MANY // SLICE // 2, "some are made before the first look is noticed"
 
 
 async def test_many_who_ask_for_a_long_list_share_it() -> None:
