@@ -389,7 +389,8 @@ class _Sidecar:
             upstream = next(each for each in self.upstreams if each.name == part.upstream)
             self.fleet.described(part.upstream, make_backends(upstream, part), router=has_several(part))
             self.metrics.observe_health(part)
-            self.upstream_log.note(part)
+            if part.up or not self.models.is_starting(part.upstream):
+                self.upstream_log.note(part)
         elif isinstance(part, HealthSnapshot):
             self.metrics.observe_health(part)
             check = read_check(part.state)

@@ -30,7 +30,7 @@ from exporter.models.models import Models
 from exporter.models.router.watch import Home
 from exporter.models.runtime import LogLevel, Runtime, RuntimeSettings
 from exporter.models.server.launch import Launch
-from exporter.models.server.managed import Managed, ManagedServer
+from exporter.models.server.managed import Managed, ManagedServer, ServerStatus
 from exporter.routing.upstream import Upstream
 from exporter.settings import Settings, split_address
 from exporter.system.llama_server import collector_name
@@ -141,8 +141,15 @@ class ManagedModels:
         self.restarts[TASK] += 1
 
     def note_ready(self) -> None:
-        """The llama-server that we run answers."""
+        """The llama-server that we run answers: so far it was seen not to."""
         self.default_model.note_ready()
+        self.hasten(collector_name(self.upstreams[0].name))
+
+    def is_starting(self, upstream: str) -> bool:
+        """Whether an upstream is the llama-server that we run, and need not answer yet."""
+        managed = self.server()
+        starting = managed is not None and managed.status in (ServerStatus.INITIAL, ServerStatus.STARTING)
+        return starting and upstream == self.upstreams[0].name
 
     def models_max(self) -> int:
         """Models that it is to keep loaded at once."""

@@ -103,6 +103,14 @@ def test_a_killed_llama_server_is_restarted_noticed_and_reported(manager: Manage
     manager.wait_until(lambda: manager.chat("tiny-b").status_code == 200)
 
 
+def test_a_start_is_no_failure(tmp_path: Path) -> None:
+    """It is healthy as soon as it answers, not when it is looked at the next time."""
+    with managing(tmp_path, SAMPLING__INTERVAL_SECONDS="300") as running:
+        said = [entry["message"] for entry in running.sidecar.log if entry.get("upstream")]
+        assert "upstream is ready" in said
+        assert "upstream is not ready" not in said
+
+
 def test_everything_ends_with_the_sidecar(tmp_path: Path) -> None:
     with managing(tmp_path) as running:
         running.register("tiny-a")

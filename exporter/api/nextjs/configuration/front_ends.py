@@ -23,8 +23,19 @@ FLAT_KEYS = SERVER_KEYS | APP_KEYS | DEFAULTS_KEYS
 FIXED = "is set where the sidecar is started"
 NOT_MANAGED = "the sidecar runs no llama-server itself; whoever starts it sets this (--models-max)"
 NOT_HERE = "has no meaning here"
+ALWAYS_SENT = "forms send this whatever was chosen; send consoleLevel alone"
 FALLBACKS: Mapping[str, int] = {"ctx_size": 8192, "threads": -1, "gpu_layers": -1, "maxConcurrentModels": 1}
 """What they send for 0."""
+UNTOUCHED_LOGGER: Mapping[str, Any] = {
+    "consoleLevel": "info",
+    "fileLevel": "info",
+    "errorLevel": "error",
+    "maxFileSize": "20m",
+    "maxFiles": "30d",
+    "enableFileLogging": True,
+    "enableConsoleLogging": True,
+}
+"""What they send of the log whenever any form is saved, whatever the level is, and whatever was chosen."""
 LEVELS: tuple[LogLevel, ...] = ("error", "warn", "info", "debug", "verbose")
 MOST_MODELS = 1000
 

@@ -13,7 +13,7 @@ from exporter.api.nextjs.configuration.asked import ConfigChange
 from exporter.api.nextjs.configuration.change import read_change
 from exporter.api.nextjs.configuration.changes import Change, Changing
 from exporter.api.nextjs.configuration.documents import Config, ConfigChanged, Logger, ModelTemplates
-from exporter.api.nextjs.configuration.front_ends import LEVELS, NOT_HERE
+from exporter.api.nextjs.configuration.front_ends import ALWAYS_SENT, LEVELS, NOT_HERE, UNTOUCHED_LOGGER
 from exporter.api.nextjs.configuration.shape import config, log_level
 from exporter.api.nextjs.desk import HEADERS, WITH_BODY, Desk, found, refusals
 from exporter.api.nextjs.mistakes import MISTAKES, shortened
@@ -70,10 +70,12 @@ class Configuring:
         wrong = {key: f"must be one of {', '.join(LEVELS)}" for key, level in levels.items() if level not in LEVELS}
         if wrong:
             raise InvalidError(WRONG, wrong)
-        said = next(iter(levels), None)
+        said = None if body == UNTOUCHED_LOGGER else next(iter(levels), None)
         if said is not None:
             await self._changing.apply(Change({"appConfig.logLevel": body[said]}))
         ignored = {shortened(key): NOT_HERE for key in [*body][:MISTAKES] if key != said}
+        if levels and said is None:
+            ignored[LEVEL_KEYS[0]] = ALWAYS_SENT
         return found(self._logger("Logger configuration updated", ignored))
 
     async def templates(self, _: Request) -> Response:

@@ -31,6 +31,9 @@ RESOLUTIONS: Mapping[Resolution, int] = {"1m": 60, "5m": 300, "15m": 900, "1h": 
 FEWEST_HOURS, MOST_HOURS = 1, 168
 DEFAULT_HOURS = 24.0
 NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
+YOUNG_SECONDS = 60.0
+"""Of a younger step nobody knows what a minute has, and charts have the present."""
+DAY_SECONDS = 86_400.0
 CHARTED = 60
 """Points of a chart: a front end that adds to them keeps so many."""
 
@@ -129,13 +132,13 @@ def summary(points: Sequence[MachinePoint]) -> HistorySummary:
 def charts(span: Span, points: Sequence[MachinePoint], now: Present) -> Charts:
     """The newest steps and the present: a front end that gets none makes some up. It takes what stands at the same
     index for the same moment, so all have the same times; what is not known at one is null."""
-    newest = points[-(CHARTED - 1) :]
+    begun = [each for each in points[-CHARTED:] if span.end - at(each) >= YOUNG_SECONDS]
+    newest = begun[-(CHARTED - 1) :]
     times = [*map(at, newest), max([now.sampled_at, *map(at, newest[-1:])])]
 
     def per_minute(point: MachinePoint) -> float:
-        """The last step has only begun; of what is younger than a minute, nobody knows what a minute would have."""
-        seconds = min(span.step_seconds, max(span.end - at(point), 60.0))
-        return round(point.requests / seconds * 60, DIGITS)
+        """The last step may not be over."""
+        return round(point.requests / min(span.step_seconds, span.end - at(point)) * 60, DIGITS)
 
     return {
         "cpu": _chart(times, [*(known_percent(p.cpu_utilization) for p in newest), now.cpu]),
@@ -168,8 +171,10 @@ def present(views: Views) -> Present:
 def _chart(times: Sequence[float], values: Sequence[float | None]) -> list[ChartPoint]:
     if all(value is None for value in values):
         return []
+    # The axis has one place for each text, so no two of them may be the same.
+    shown = slice(11, 19) if times[-1] - times[0] < DAY_SECONDS else slice(5, 19)
     return [
-        {"time": utc(wall), "displayTime": utc(wall)[11:16], "value": value}
+        {"time": utc(wall), "displayTime": utc(wall)[shown].replace("T", " "), "value": value}
         for wall, value in zip(times, values, strict=True)
     ]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exporter.api.nextjs.configuration.front_ends import wishes
+from exporter.api.nextjs.configuration.front_ends import ALWAYS_SENT, UNTOUCHED_LOGGER, wishes
 from exporter.api.nextjs.facts import Facts, Place
 from exporter.models.runtime import RuntimeSettings
 from exporter.models.server.managed import ManagedServer, ServerStatus
@@ -230,6 +230,17 @@ async def test_the_level_of_the_log(stand: Stand) -> None:
     assert list(wrong["error"]["fields"]) == ["level"]
     assert (await stand.post("/api/logger/config"))["data"]["level"] == "warn"
     assert (await stand.ask("POST", "/api/logger/config", json=[1])).status_code == 400
+
+
+async def test_the_level_survives_what_is_sent_of_the_log_whenever_a_form_is_saved(stand: Stand) -> None:
+    """The page of one front end sends its choice with the rest, and then always these seven."""
+    await stand.post(PATH, {"appConfig": {"logLevel": "debug"}})
+    answer = await stand.post("/api/logger/config", dict(UNTOUCHED_LOGGER))
+    assert answer["data"]["level"] == "debug"
+    assert answer["ignored"]["consoleLevel"] == ALWAYS_SENT
+    assert set(answer["ignored"]) == set(UNTOUCHED_LOGGER)
+    answer = await stand.post("/api/logger/config", {**UNTOUCHED_LOGGER, "maxFiles": "7d"})
+    assert answer["data"]["level"] == "info"
 
 
 async def test_chat_templates(stand: Stand) -> None:

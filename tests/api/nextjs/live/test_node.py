@@ -95,8 +95,8 @@ async def test_a_page() -> None:
     async with stage.open() as running, node_clients() as node:
         page = await begun(await node.open(f"http://127.0.0.1:{running.port}", **PAGE))
         assert (await page.hear("message"))["type"] == "connection"
-        for event in ("metrics", "models", "llamaStatus"):
-            assert isinstance((await page.hear(event))["data"], list if event == "models" else dict)
+        for event, kind in {"metrics": dict, "models": list, "models_loaded": list, "llamaStatus": dict}.items():
+            assert isinstance((await page.hear(event))["data"], kind)
         for question in ("request_metrics", "request_logs", "load_models"):
             await page.emit(question, {})
         assert "cpuUsage" in (await page.hear("metrics"))["data"]

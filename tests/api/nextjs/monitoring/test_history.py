@@ -32,6 +32,7 @@ START_US = 1_705_312_500_000_000
 FIRST = MachinePoint(START_US, 0.423, 0.651, 0.784, 220.5, 12, 0, 12 * 234_000)
 SECOND = MachinePoint(START_US + 300_000_000, 0.452, 0.678, 0.855, 260.0, 15, 1, 15 * 245_000)
 SPAN = Span(1_705_226_400.0, 1_705_312_800.0, "5m")
+LATER = SPAN._replace(end=SPAN.end + 90)
 ARRAYS = ("cpu", "memory", "requests", "gpuUtil", "power")
 
 
@@ -39,9 +40,9 @@ NOW = Present(SPAN.end, 12.5, 25.0, 4.0, 50.0, 300.0)
 NEVER = Present(SPAN.end)
 
 
-async def document(points: Sequence[MachinePoint], now: Present) -> Any:
+async def document(points: Sequence[MachinePoint], now: Present, span: Span = SPAN) -> Any:
     """As it is sent."""
-    return json.loads(await written(SPAN, points, now))
+    return json.loads(await written(span, points, now))
 
 
 async def test_the_document_to_the_letter() -> None:
@@ -125,25 +126,39 @@ def draw(document: Any) -> dict[str, list[tuple[str, float]]]:
 
 
 async def test_charts_have_the_steps_and_the_present() -> None:
-    drawn = draw(await document([FIRST, SECOND], NOW))
-    assert drawn["cpu"] == [("09:55", 42.3), ("10:00", 45.2), ("10:00", 12.5)]
-    assert drawn["memory"][-1] == ("10:00", 25.0)
-    assert drawn["requests"] == [("09:55", 2.4), ("10:00", 15.0), ("10:00", 4.0)], "per minute, of steps too"
-    assert drawn["gpuUtil"] == [("09:55", 78.4), ("10:00", 85.5), ("10:00", 50.0)]
-    assert drawn["power"][:2] == [("09:55", 220.5), ("10:00", 260.0)]
+    drawn = draw(await document([FIRST, SECOND], NOW._replace(sampled_at=LATER.end), LATER))
+    assert drawn["cpu"] == [("09:55:00", 42.3), ("10:00:00", 45.2), ("10:01:30", 12.5)]
+    assert drawn["memory"][-1] == ("10:01:30", 25.0)
+    assert drawn["requests"] == [("09:55:00", 2.4), ("10:00:00", 10.0), ("10:01:30", 4.0)], "per minute, of steps too"
+    assert drawn["gpuUtil"] == [("09:55:00", 78.4), ("10:00:00", 85.5), ("10:01:30", 50.0)]
+    assert drawn["power"][:2] == [("09:55:00", 220.5), ("10:00:00", 260.0)]
+
+
+async def test_charts_leave_out_a_step_that_has_just_begun() -> None:
+    span = SPAN._replace(end=SPAN.end + 59.9)
+    drawn = draw(await document([FIRST, SECOND], NOW, span))
+    assert drawn["requests"] == [("09:55:00", 2.4), ("10:00:00", 4.0)]
+    drawn = draw(await document([FIRST, SECOND], NOW, span._replace(end=SPAN.end + 60.0)))
+    assert drawn["requests"] == [("09:55:00", 2.4), ("10:00:00", 15.0), ("10:00:00", 4.0)]
+
+
+async def test_times_of_several_days_are_told_apart() -> None:
+    yesterday = FIRST._replace(start_us=START_US - 86_400_000_000)
+    drawn = draw(await document([yesterday, FIRST], NOW))
+    assert [time for time, _ in drawn["cpu"]] == ["01-14 09:55:00", "01-15 09:55:00", "01-15 10:00:00"]
 
 
 async def test_charts_of_an_empty_store_have_the_present() -> None:
     drawn = draw(await document([], NOW))
-    assert drawn["cpu"] == [("10:00", 12.5)]
-    assert drawn["requests"] == [("10:00", 4.0)]
+    assert drawn["cpu"] == [("10:00:00", 12.5)]
+    assert drawn["requests"] == [("10:00:00", 4.0)]
 
 
 @pytest.mark.parametrize("steps", [0, 1, 30, CHARTED - 1, CHARTED, 10_080])
 def test_charts_have_the_same_times_and_as_many_as_the_page_keeps(steps: int) -> None:
-    many = [FIRST._replace(start_us=START_US + 60_000_000 * number) for number in range(steps)]
+    many = [FIRST._replace(start_us=round(SPAN.start * 1e6) + 60_000_000 * number) for number in range(steps)]
     gaps = [each._replace(gpu_utilization=None) if number % 2 else each for number, each in enumerate(many)]
-    found: Any = charts(SPAN, gaps, NOW)
+    found: Any = charts(SPAN._replace(end=SPAN.start + 60 * (steps + 1)), gaps, NOW)
     times = [[each["time"] for each in found[name]] for name in ARRAYS]
     assert times == [times[0]] * len(ARRAYS)
     assert len(times[0]) == min(steps + 1, CHARTED)
@@ -153,9 +168,9 @@ def test_charts_have_the_same_times_and_as_many_as_the_page_keeps(steps: int) ->
 def test_what_is_not_known_is_a_gap_and_what_never_is_not_there() -> None:
     first = FIRST._replace(cpu_utilization=None, gpu_utilization=None, gpu_power_watts=None)
     second = SECOND._replace(gpu_utilization=None)
-    found = charts(SPAN, [first, second], Present(SPAN.end, memory=25.0))
+    found = charts(LATER, [first, second], Present(LATER.end, memory=25.0))
     assert [each["value"] for each in found["cpu"]] == [None, 45.2, None]
-    assert [each["value"] for each in found["requests"]] == [2.4, 15.0, None]
+    assert [each["value"] for each in found["requests"]] == [2.4, 10.0, None]
     assert [each["value"] for each in found["power"]] == [None, 260.0, None]
     assert found["gpuUtil"] == []
 

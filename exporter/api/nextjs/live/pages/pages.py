@@ -78,7 +78,7 @@ class Pages:
         client.send(packet(DEFAULT, "message", hello))
         self.logs.joined(client)
         self.metrics.tell(client)
-        self.models.tell(client, MODELS, SERVER)
+        self.models.tell(client, MODELS, LOADED, SERVER)
 
     def left(self, client: Client) -> None:
         """It is gone."""

@@ -27,7 +27,7 @@ PATH = "/llamaproxws"
 async def page(running: Serving, path: str = PATH) -> AsyncIterator[Talker]:
     """A page that has been told what all are told."""
     async with talking(running, path=path) as client:
-        for event in ("message", "metrics", "models", "llamaStatus"):
+        for event in ("message", "metrics", "models", "models_loaded", "llamaStatus"):
             assert (await client.next())[0] == event
         yield client
 
@@ -54,9 +54,10 @@ async def test_what_a_page_is_told_at_once() -> None:
         event, told = await client.next()
         assert event == "metrics"
         assert check_envelope(told, "metrics")["cpu"] == {"usage": None}
-        event, told = await client.next()
-        assert event == "models"
-        assert [each["name"] for each in check_envelope(told, "models")] == [RUNNING.name, STOPPED.name, "beside"]
+        for kind in ("models", "models_loaded"):
+            event, told = await client.next()
+            assert event == kind
+            assert [each["name"] for each in check_envelope(told, kind)] == [RUNNING.name, STOPPED.name, "beside"]
         event, told = await client.next()
         assert event == "llamaStatus"
         assert check_envelope(told, "status")["status"] == "ready"
