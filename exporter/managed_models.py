@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ from exporter.tasks import Supervisor
 if TYPE_CHECKING:
     from exporter.store.store import Store
 
+START_SECONDS = 10.0
+"""A llama-server that we have started, and that does not answer for so long, is not ready like any other."""
 TASK = "llama_server"
 """What runs in the background, by name, as restarts are counted."""
 LEVELS: dict[LogLevel, str] = {
@@ -148,8 +151,10 @@ class ManagedModels:
     def is_starting(self, upstream: str) -> bool:
         """Whether an upstream is the llama-server that we run, and need not answer yet."""
         managed = self.server()
-        starting = managed is not None and managed.status in (ServerStatus.INITIAL, ServerStatus.STARTING)
-        return starting and upstream == self.upstreams[0].name
+        if managed is None or upstream != self.upstreams[0].name:
+            return False
+        age = time.time() - (managed.started_at or time.time())
+        return managed.status in (ServerStatus.INITIAL, ServerStatus.STARTING) and age < START_SECONDS
 
     def models_max(self) -> int:
         """Models that it is to keep loaded at once."""

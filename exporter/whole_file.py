@@ -1,5 +1,5 @@
 """Writing a file so that it is there as a whole or not at all: who reads meanwhile, or looks after a crash, finds the
-old one or the new one."""
+old one or the new one. The preset file of models and exports of the store are written so."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ What is asked of the router begins here, and no more: how it goes on, `states` h
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from exporter.models.model import (
     LOADED,
     ConflictError,
     FailedError,
+    Kind,
     Model,
     ModelsError,
     Registered,
@@ -46,8 +47,11 @@ class BusyError(ConflictError):
 class Loading:
     """What can be asked of the home router."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, retry: Callable[[], None], tell: Callable[[Kind, str], object]) -> None:
+        """`retry` has the preset file put in force later, `tell` has a change of a model told."""
         self._parts = parts
+        self._retry = retry
+        self._tell = tell
 
     async def load(self, name: str, options: Mapping[str, Any]) -> Model:
         """See `Models.load`."""
@@ -72,6 +76,7 @@ class Loading:
             self._check_known(model.name)
             await self._begin(router, model.name)
         except UnavailableError:
+            self._retry()
             raise  # perhaps it is under way, and so it may be with these options
         except ModelsError:
             await self._undo(before, model.name)
@@ -155,12 +160,16 @@ class Loading:
 
     async def _undo(self, before: Mapping[str, Registered], name: str) -> None:
         """A load that is refused leaves no options behind: neither in the registry nor in the preset file."""
-        if self._parts.registry.models is before:
+        registry = self._parts.registry
+        if registry.models.get(name) is before.get(name):
             return
-        await self._parts.registry.undo(before)
+        await registry.undo(before, [name])
+        self._tell(Kind.CHANGED, name)
         if self._parts.wanted.is_stale(name):
-            with contextlib.suppress(ModelsError):  # the keeper has told of it
+            try:
                 await self._parts.apply()
+            except ModelsError:
+                self._retry()
 
     async def _apply(self) -> None:
         with contextlib.suppress(WaitingError):  # should it be of this model, that is found out

@@ -36,7 +36,7 @@ from exporter.models.registration import Entry, read_changes, read_entries
 from exporter.models.registry import Registry
 from exporter.models.router.states import States
 from exporter.models.router.watch import Home, Watch
-from exporter.models.runtime import Runtime
+from exporter.models.runtime import Runtime, RuntimeSettings
 from exporter.models.sections import WantedSections
 from exporter.models.shelf import Shelf
 from exporter.models.turns import Turns, bit_by_bit, unbroken
@@ -67,7 +67,7 @@ class Models:
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`home` is the llama-server in router mode that loads go to, where there is one; `in_flight` and `last_used`
-        are asked with an upstream and one of a model's names there; `last_words` is what the process of a model last
+        are those of `overview.Use`; `last_words` is what the process of a model last
         said of what went wrong. `client` is used for the router alone, and closed by whoever has made it. `owner` is
         the sidecar's name, by which it knows its preset file again."""
         self._runtime = runtime
@@ -91,8 +91,8 @@ class Models:
             wall=wall,
         )
         self._parts = Parts(registry, states, keeper, wanted, watch, overview, Events(), use, wall)
-        self._loading = Loading(self._parts)
         self._upkeep = Upkeep(self._parts, runtime, self._turns, self._tell)
+        self._loading = Loading(self._parts, self._upkeep.retry, self._tell)
 
     @property
     def work(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -173,7 +173,8 @@ class Models:
         option that is None is not one of its own any more: it is loaded with that of all models.
 
         Of one that is loaded with these options, nothing is done; one with other options is unloaded first. The
-        options are kept with the model, beside its own ones, unless the load is refused; one that only the router knows
+        options are kept with the model, beside its own ones, unless the load is refused (when it is not known whether
+        it is under way, they are); one that only the router knows
         is thereby registered, without a path. Raises UnknownModelError, InvalidError, ConflictError (another one is
         loading, it answers requests of ours and would have to be loaded anew, or it cannot be loaded here, and why),
         FailedError, UnavailableError.
@@ -228,13 +229,16 @@ class Models:
     async def _forget_default(self, name: str) -> None:
         """A model that is gone is loaded by default no more. Not in one's turn: whoever changes parameters at run time
         waits for that."""
-        if self._runtime.current.default_model == name and name not in self._parts.overview.names():
-            with contextlib.suppress(FailedError):  # it is removed all the same; loading it will fail, and say so
-                await self._runtime.change({"default_model": None})
+
+        def is_gone(now: RuntimeSettings) -> bool:
+            return now.default_model == name and not self._parts.is_there(name)
+
+        with contextlib.suppress(FailedError):  # it is removed all the same; loading it will fail, and say so
+            await self._runtime.change({"default_model": None}, is_gone)
 
     async def _put_in_force(self, before: Mapping[str, Registered], *changed: str) -> list[Model]:
         """Returned is what has become of them, as far as they are there."""
-        await self._upkeep.apply(before)
+        await self._upkeep.apply(before, changed)
         return [each for each in await bit_by_bit(self._tell(Kind.CHANGED, name) for name in changed) if each]
 
     def _check_new(self, entries: Sequence[Entry]) -> None:

@@ -41,6 +41,13 @@ class Parts:
             raise UnknownModelError(f"there is no model {name!r}")
         return found
 
+    def is_there(self, name: str) -> bool:
+        """Whether there is such a model: registered, at another upstream, or one that the router has by itself. While
+        that is away, it is not asked what it would have had of us."""
+        state = self.states.get(name)
+        own = state is not None and state.entry is not None and state.entry.source not in ("preset", None)
+        return own or name in self.registry or name in self.overview.others()
+
     def requests(self, name: str) -> int:
         """Requests of ours that the model is answering at the home, by whichever of its names it was asked for."""
         home, state = self.watch.home, self.states.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from functools import partial
 
@@ -57,9 +57,10 @@ class Registry:
         self.check_open()
         await self._finish(partial(self._delete, name))
 
-    async def undo(self, before: Mapping[str, Registered]) -> None:
-        """Back to what it was before one change. A store that fails now is told of in the log alone."""
-        await self._finish(partial(self._undo, before))
+    async def undo(self, before: Mapping[str, Registered], names: Collection[str]) -> None:
+        """Have these as they were before one change of them; others may have been changed since. A store that fails
+        now is told of in the log alone."""
+        await self._finish(partial(self._undo, before, names))
 
     async def _finish(self, change: Callable[[], Awaitable[None]]) -> None:
         """Make a change, in the store and here: also when whoever waits for it is cancelled meanwhile."""
@@ -90,16 +91,19 @@ class Registry:
                 raise FailedError(f"the model could not be removed from the store: {error}") from None
         self.models = {other: each for other, each in self.models.items() if other != name}
 
-    async def _undo(self, before: Mapping[str, Registered]) -> None:
-        changed = [each for name, each in before.items() if self.models.get(name) is not each]
+    async def _undo(self, before: Mapping[str, Registered], names: Collection[str]) -> None:
+        changed = {name for name in names if self.models.get(name) is not before.get(name)}
+        back = {name: each for name, each in before.items() if name in changed}
+        others = {name: each for name, each in self.models.items() if name not in changed}
         try:
-            for name in [name for name in self.models if name not in before]:
+            for name in changed - back.keys():
                 await self._delete(name)
-            if changed:
-                await self._put({each.name: each for each in changed})
+            if back:
+                await self._put(back)
         except ModelsError as error:
             log.warning("a change of the models could not be taken back in the store", extra={"reason": str(error)})
-        self.models = before
+        in_place = {name: back.get(name) or others[name] for name in before if name in back or name in others}
+        self.models = in_place | others
 
     def check_open(self) -> None:
         """Raises UnavailableError as long as it is not known what an earlier run has kept."""

@@ -88,17 +88,22 @@ class Runtime:
         if kept is not None:
             self._replace(_read_leniently(kept))
 
-    async def change(self, fields: Mapping[str, Any]) -> None:
-        """Replace some fields, all of them or none. Raises InvalidError with what is wrong with each, FailedError when
-        they cannot be kept or llama-server does not take them, UnavailableError."""
-        await unbroken(self._change(fields), name="runtime_change")
+    async def change(
+        self, fields: Mapping[str, Any], when: Callable[[RuntimeSettings], bool] = lambda now: True
+    ) -> None:
+        """Replace some fields, all of them or none; nothing where it is not so, `when` asked, at its turn. Raises
+        InvalidError with what is wrong with each, FailedError when they cannot be kept or llama-server does not take
+        them, UnavailableError."""
+        await unbroken(self._change(fields, when), name="runtime_change")
 
     async def reset(self) -> None:
         """Back to how it was before anything was set. Raises FailedError, UnavailableError."""
         await self.change(RuntimeSettings().model_dump())
 
-    async def _change(self, fields: Mapping[str, Any]) -> None:
+    async def _change(self, fields: Mapping[str, Any], when: Callable[[RuntimeSettings], bool]) -> None:
         async with self._turns:
+            if not when(self.current):
+                return
             try:
                 new = RuntimeSettings.model_validate({**self.current.model_dump(), **fields})
             except ValidationError as error:

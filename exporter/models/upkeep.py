@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from exporter.errors import StoreError
 from exporter.models.model import ACTIVE, LOADED, Kind, Registered, Status, UnavailableError
@@ -54,15 +54,19 @@ class Upkeep:
                 self._due.set()
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def apply(self, before: Mapping[str, Registered]) -> None:
-        """Put a change of the registry in force, now or when the router answers again. Only in one's turn. Raises
-        RefusedError when the router does not take it; then the registry is as `before`."""
+    def retry(self) -> None:
+        """Something could not be put in force now: it is tried again."""
+        self._due.set()
+
+    async def apply(self, before: Mapping[str, Registered], changed: Collection[str]) -> None:
+        """Put a change of these models in force, now or when the router answers again. Only in one's turn. Raises
+        RefusedError when the router does not take it; then they are as `before`."""
         try:
             await self._parts.apply()
         except UnavailableError:
             self._due.set()
         except RefusedError:
-            await self._parts.registry.undo(before)
+            await self._parts.registry.undo(before, changed)
             raise
         except BaseException:
             self._due.set()

@@ -5,87 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from tests.bench import table
 from tests.bench.cases import CASES, select
 from tests.bench.live import LiveResult, measure_live
+from tests.bench.models import ModelsResult, measure_models
 from tests.bench.otel import OtelResult, measure_otel
 from tests.bench.processes import StartError, raise_file_limit
-from tests.bench.rounds import Results, run_cases
+from tests.bench.report import Report
+from tests.bench.rounds import run_cases
 from tests.bench.routing import Comparison, measure_routing
-from tests.bench.scrape import SERIES_WANTED, GapResult, MemoryResult, measure_gap, measure_memory
+from tests.bench.scrape import measure_gap, measure_memory
 from tests.bench.store import StoreResult, empty_stores, measure_store
 from tests.bench.summary import Row, summarise
 from tests.bench.targets import OURS, PROXY_COMMAND, Target, relays_faithfully, start_nginx, start_ours, start_upstream
 
-EXTRAS = ("gap", "routing", "store", "otel", "memory", "live")
+EXTRAS = ("gap", "routing", "store", "otel", "memory", "live", "models")
 """What is no case, but can be chosen as one."""
-
-
-@dataclass(slots=True)
-class Report:
-    """All that one run found."""
-
-    rows: list[Row]
-    results: Results
-    gap: GapResult | None
-    memory: MemoryResult | None
-    routing: list[Comparison]
-    """Empty when it was not asked for."""
-    store: StoreResult | None
-    otel: OtelResult | None
-    live: LiveResult | None
-    complaints: list[str]
-    """What could not be measured, or was wrong."""
-    load_averages: tuple[float, float]
-    """Of the machine in the last minute, before and after the run: latencies on a busy one are not ours alone."""
-
-    def text(self) -> str:
-        """For people."""
-        loads = " and ".join(f"{one:.1f}" for one in self.load_averages)
-        machine = f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
-        parts = [f"{machine}; load average before and after: {loads}"]
-        if self.rows:
-            parts.append(table.render(self.rows))
-        if self.gap is not None:
-            parts.append(table.render_gap(self.gap, SERIES_WANTED))
-        if self.routing:
-            parts.append(table.render_routing(self.routing))
-        if self.store is not None:
-            parts.append(table.render_store(self.store))
-        if self.otel is not None:
-            parts.append(table.render_otel(self.otel))
-        if self.memory is not None:
-            parts.append(table.render_memory(self.memory))
-        if self.live is not None:
-            parts.append(table.render_live(self.live))
-        return "\n\n".join([*parts, *self.complaints])
-
-    def document(self) -> dict[str, Any]:
-        """For programs: everything, each round included."""
-        return {
-            "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()},
-            "load_averages": self.load_averages,
-            "rows": [asdict(row) | {"met": row.met} for row in self.rows],
-            "rounds": {case: {name: asdict(one) for name, one in by.items()} for case, by in self.results.items()},
-            "gap": None if self.gap is None else asdict(self.gap),
-            "routing": [asdict(one) | {"difference": one.difference, "met": one.met} for one in self.routing],
-            "store": None if self.store is None else asdict(self.store),
-            "otel": None if self.otel is None else asdict(self.otel),
-            "memory": None if self.memory is None else asdict(self.memory),
-            "live": None if self.live is None else asdict(self.live),
-            "complaints": self.complaints,
-        }
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -152,8 +94,9 @@ def measure(
     store = compare_stores(options, home, complaints)
     otel = compare_tracing(options, home, complaints)
     live = observe_live(options, home, complaints)
+    models = observe_models(options, home, complaints)
     loads = load_before, os.getloadavg()[0]
-    return Report(rows, results, gap, memory, routing, store, otel, live, complaints, loads)
+    return Report(rows, results, gap, memory, routing, store, otel, live, models, complaints, loads)
 
 
 def compare_upstreams(options: argparse.Namespace, home: Path, complaints: list[str]) -> list[Comparison]:
@@ -211,6 +154,20 @@ def observe_live(options: argparse.Namespace, home: Path, complaints: list[str])
     complaints += [f"live, {one.path}: {one.errors} errors" for one in found.routes if one.errors]
     complaints += [f"live, readers of {one.path}: {one.reading.errors}" for one in found.crowds if one.reading.errors]
     complaints += [f"live, one reader: {found.period.errors}"] if found.period.errors else []
+    return found
+
+
+def observe_models(options: argparse.Namespace, home: Path, complaints: list[str]) -> ModelsResult | None:
+    """The model manager, which takes two minutes; nothing when it was not asked for."""
+    if "models" not in options.only or options.proxy_command != PROXY_COMMAND:
+        return None
+    try:
+        found = measure_models(home, complaints, tell)
+    except StartError as error:
+        complaints.append(f"the model manager could not be measured: {error}")
+        return None
+    errors = found.clients.reading.errors
+    complaints += [f"models, clients of Socket.IO: {errors}"] if errors else []
     return found
 
 

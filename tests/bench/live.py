@@ -130,10 +130,10 @@ def _crowd(ours: Target, path: str, tell: Callable[[str], None]) -> Crowded:
 
 
 class Readers:
-    """Readers in a process of their own."""
+    """Readers in a process of their own; `module` says what they read."""
 
-    def __init__(self, plan: ReadingPlan) -> None:
-        command = [sys.executable, "-m", "tests.bench.readers", json.dumps(asdict(plan))]
+    def __init__(self, plan: ReadingPlan, module: str = "tests.bench.readers") -> None:
+        command = [sys.executable, "-m", module, json.dumps(asdict(plan))]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def wait_connected(self) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.__main__ import Report, compare_stores, compare_tracing, compare_upstreams, error_lines, parse
+from tests.bench.__main__ import compare_stores, compare_tracing, compare_upstreams, error_lines, observe_models, parse
 from tests.bench.otel import OtelResult, Spans
+from tests.bench.report import Report
 from tests.bench.rounds import Measured
 from tests.bench.routing import Comparison
 from tests.bench.store import StoreResult
@@ -30,9 +31,10 @@ def test_upstreams_are_compared_only_where_that_means_something(arguments: list[
     assert complaints == []
 
 
-def test_stores_and_tracing_are_compared_only_when_that_is_asked_for() -> None:
+def test_what_takes_long_is_measured_only_when_that_is_asked_for() -> None:
     assert compare_stores(parse([]), Path("nowhere"), []) is None
     assert compare_tracing(parse([]), Path("nowhere"), []) is None
+    assert observe_models(parse([]), Path("nowhere"), []) is None
 
 
 def test_errors_are_named() -> None:
@@ -45,7 +47,7 @@ def test_the_document_is_json_and_has_every_figure() -> None:
     store = StoreResult([COST], [])
     otel = OtelResult([replace(COST, variant="1%")], [Spans("json-1", "1%", 40, 0)], [])
     complaints = ["llama-exporter did not start"]
-    report = Report(ROWS, results, None, None, [comparison], store, otel, None, complaints, (0.1, 1.96))
+    report = Report(ROWS, results, None, None, [comparison], store, otel, None, None, complaints, (0.1, 1.96))
     document = json.loads(json.dumps(report.document()))
     assert document["rows"][0]["figures"]["errors"] == {"connection lost": 2, "status 502": 1}
     assert document["rows"][2]["met"] is False

@@ -65,17 +65,28 @@ async def test_what_the_store_does_not_take_is_not_done() -> None:
     assert list(registry.models) == ["b"]
 
 
+async def test_an_undo_leaves_what_others_have_changed_since() -> None:
+    shelf = Board({"b": write(B), "d": write(Registered("d"))})
+    registry = await opened(shelf)
+    before = registry.models
+    await registry.put([Registered("b", description="refused"), Registered("c")])
+    await registry.put([Registered("d", description="by others")])
+    await registry.undo(before, ["b", "c"])
+    assert list(registry.models) == ["b", "d"] == list(shelf.documents)
+    assert (registry.models["b"], registry.models["d"].description) == (before["b"], "by others")
+
+
 async def test_a_change_is_undone(caplog: pytest.LogCaptureFixture) -> None:
     shelf = Board({"b": write(B)})
     registry = await opened(shelf)
     before = registry.models
     await registry.put([A, Registered("b", description="new")])
-    await registry.undo(before)
+    await registry.undo(before, [A.name, "b"])
     assert (registry.models, list(shelf.documents)) == (before, ["b"])
     assert shelf.documents["b"] == write(B)
     await registry.delete("b")
     shelf.away = True
-    await registry.undo(before)
+    await registry.undo(before, ["b"])
     assert registry.models == before
     assert "could not be taken back" in caplog.text
 
@@ -107,7 +118,7 @@ async def test_a_change_that_nobody_waits_for_is_made_in_the_store_and_here(verb
     do: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
         "put": lambda: registry.put([A]),
         "delete": lambda: registry.delete("b"),
-        "undo": lambda: registry.undo({}),
+        "undo": lambda: registry.undo({}, ["b"]),
     }
     change = spawn(do[verb](), name="change")
     while len(shelf.documents) == 1:

@@ -62,8 +62,7 @@ def check(options: Mapping[str, Any]) -> dict[str, Value]:
 
     Raises InvalidError; its `fields` say of each, by the name that the caller has used, what is wrong with it.
     """
-    if len(options) > MOST_OPTIONS:
-        raise InvalidError(f"there are only {len(PARAMETERS)} parameters, and {len(options)} were given")
+    _check_number(options)
     found, wrong = _read(options)
     if wrong:
         raise InvalidError("; ".join(f"{_shorten(name)}: {reason}" for name, reason in wrong.items()), wrong)
@@ -73,6 +72,7 @@ def check(options: Mapping[str, Any]) -> dict[str, Value]:
 def check_changes(options: Mapping[str, Any]) -> tuple[dict[str, Value], frozenset[str]]:
     """What is to be set, as `check` gives it, and the names of what is not to be set any more: it is None here, and no
     other spelling of it has a value. Raises as `check`."""
+    _check_number(options)
     unset = {each.name for name, value in options.items() if value is None and (each := find(name)) is not None}
     found = check({name: value for name, value in options.items() if value is not None or find(name) is None})
     return found, frozenset(unset - found.keys())
@@ -118,6 +118,11 @@ def _read(options: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, str]]
 def _unknown(name: str) -> str:
     near = nearest(name)
     return f"{UNKNOWN}; did you mean {near}?" if near else UNKNOWN
+
+
+def _check_number(options: Mapping[str, Any]) -> None:
+    if len(options) > MOST_OPTIONS:
+        raise InvalidError(f"there are only {len(PARAMETERS)} parameters, and {len(options)} were given")
 
 
 def _shorten(name: str) -> str:

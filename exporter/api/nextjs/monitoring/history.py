@@ -134,7 +134,8 @@ def charts(span: Span, points: Sequence[MachinePoint], now: Present) -> Charts:
     index for the same moment, so all have the same times; what is not known at one is null."""
     begun = [each for each in points[-CHARTED:] if span.end - at(each) >= YOUNG_SECONDS]
     newest = begun[-(CHARTED - 1) :]
-    times = [*map(at, newest), max([now.sampled_at, *map(at, newest[-1:])])]
+    is_new = not newest or now.sampled_at > at(newest[-1])
+    times = [*map(at, newest), now.sampled_at if is_new else span.end]
 
     def per_minute(point: MachinePoint) -> float:
         """The last step may not be over."""

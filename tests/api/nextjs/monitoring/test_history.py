@@ -139,7 +139,7 @@ async def test_charts_leave_out_a_step_that_has_just_begun() -> None:
     drawn = draw(await document([FIRST, SECOND], NOW, span))
     assert drawn["requests"] == [("09:55:00", 2.4), ("10:00:00", 4.0)]
     drawn = draw(await document([FIRST, SECOND], NOW, span._replace(end=SPAN.end + 60.0)))
-    assert drawn["requests"] == [("09:55:00", 2.4), ("10:00:00", 15.0), ("10:00:00", 4.0)]
+    assert drawn["requests"] == [("09:55:00", 2.4), ("10:00:00", 15.0), ("10:01:00", 4.0)], "the sample is older"
 
 
 async def test_times_of_several_days_are_told_apart() -> None:
