@@ -31,7 +31,7 @@ from exporter.models.models import Models
 from exporter.models.router.watch import Home
 from exporter.models.runtime import LogLevel, Runtime, RuntimeSettings
 from exporter.models.server.launch import Launch
-from exporter.models.server.managed import Managed, ManagedServer, ServerStatus
+from exporter.models.server.managed import Managed, ManagedServer
 from exporter.routing.upstream import Upstream
 from exporter.settings import Settings, split_address
 from exporter.system.llama_server import collector_name
@@ -41,8 +41,6 @@ from exporter.tasks import Supervisor
 if TYPE_CHECKING:
     from exporter.store.store import Store
 
-START_SECONDS = 10.0
-"""A llama-server that we have started, and that does not answer for so long, is not ready like any other."""
 TASK = "llama_server"
 """What runs in the background, by name, as restarts are counted."""
 LEVELS: dict[LogLevel, str] = {
@@ -151,10 +149,7 @@ class ManagedModels:
     def is_starting(self, upstream: str) -> bool:
         """Whether an upstream is the llama-server that we run, and need not answer yet."""
         managed = self.server()
-        if managed is None or upstream != self.upstreams[0].name:
-            return False
-        age = time.time() - (managed.started_at or time.time())
-        return managed.status in (ServerStatus.INITIAL, ServerStatus.STARTING) and age < START_SECONDS
+        return managed is not None and upstream == self.upstreams[0].name and managed.is_starting(time.time())
 
     def models_max(self) -> int:
         """Models that it is to keep loaded at once."""

@@ -12,9 +12,14 @@ from tests.live.queries import query
 ONE, OTHER = ModelSnapshot("one", ModelState.LOADED), ModelSnapshot("other", ModelState.LOADED)
 
 
-def use(active: ActiveRequests, history: History, *models: ModelSnapshot, router: bool = False) -> ModelUse:
+def snapshot(*models: ModelSnapshot, router: bool = False) -> Snapshot:
     server = LlamaServerSnapshot("Q4", ("Q4",), ServerState.READY, models=models, router=router)
-    return ModelUse(lambda: Snapshot(servers={"Q4": server}), active, history)
+    return Snapshot(servers={"Q4": server})
+
+
+def use(active: ActiveRequests, history: History, *models: ModelSnapshot, router: bool = False) -> ModelUse:
+    latest = snapshot(*models, router=router)
+    return ModelUse(lambda: latest, active, history)
 
 
 def test_requests_in_flight_are_counted_by_the_model_that_serves_them() -> None:
@@ -34,6 +39,15 @@ def test_when_a_model_was_last_used() -> None:
     several = use(ActiveRequests(), history, ONE, OTHER)
     assert (several.last_used("Q4", "one"), several.last_used("Q4", "other")) == (102.0, None)
     assert several.last_used("Q3", "one") is None
+
+
+def test_another_sample_has_another_model() -> None:
+    active, history, now = ActiveRequests(), History(), [snapshot(ONE)]
+    active.start(in_flight(model="whatever"))
+    found = ModelUse(lambda: now[0], active, history)
+    assert found.in_flight() == {("Q4", "one"): 1}
+    now[0] = snapshot(OTHER)
+    assert found.in_flight() == {("Q4", "other"): 1}
 
 
 def test_a_llama_server_with_one_model_answers_everything_with_it() -> None:

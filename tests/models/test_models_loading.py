@@ -209,3 +209,13 @@ async def test_of_a_load_that_nobody_waits_for_is_found_what_has_become_of_it(ho
         fake.states["known"]["value"] = "loaded"
         models._parts.watch.ask()
         await house.settle("known", Status.RUNNING)
+
+
+async def test_use_under_another_name_is_use(house: House, fake: FakeRouter) -> None:
+    fake.states["known"]["aliases"] = ["nickname"]
+    async with house.run() as models:
+        assert models.get("known").last_used_at is None
+        house.last_used["nickname"] = 5e8
+        assert models.get("known").last_used_at == 5e8
+        house.in_flight["nickname"] = 1
+        assert (models.get("known").last_used_at or 0) > 1e9

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from exporter.models.model import ConflictError, InvalidError, ModelsError, Status
+from exporter.models import upkeep
+from exporter.models.model import ConflictError, InvalidError, ModelsError, Status, UnavailableError
 from exporter.models.preset import preset
 from tests.models.fake_router import FakeRouter
 from tests.models.house import House, refuse, served
@@ -57,6 +58,79 @@ async def test_everything_is_as_it_was(
         assert (models._parts.registry.models, board.documents["a"], house.preset.read_text()) == before
         assert models.get("a").status is Status.STOPPED
         assert not models._parts.wanted.is_stale("a")
+
+
+async def test_listeners_hear_how_it_is_in_the_end(house: House, fake: FakeRouter) -> None:
+    async with house.run() as models:
+        await house.register("a", options=OWN)
+        fail(house, fake)
+        with pytest.raises(ModelsError):
+            await models.load("a", CHANGE)
+        assert house.events[-1].model == models.get("a")
+
+
+async def test_what_the_router_does_not_hear_of_now_it_hears_later(
+    house: House, fake: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load is refused, and then the router is silent for a while."""
+    monkeypatch.setattr(upkeep, "RETRY_SECONDS", 0.02)
+    async with house.run() as models:
+        await house.register("a", options=OWN)
+
+        read = fake.on_reload
+
+        def read_for_the_last_time() -> None:
+            read()
+            fake.answers[RELOAD] = (401, {})
+
+        fail(house, fake)
+        fake.on_reload = read_for_the_last_time
+        with pytest.raises(ModelsError):
+            await models.load("a", CHANGE)
+        assert models._parts.keeper.is_unread
+        fake.on_reload = read
+        fake.answers.clear()
+        await house.until(lambda: not models._parts.keeper.is_unread)
+
+
+async def test_a_request_that_comes_meanwhile_keeps_nothing_for_ever(
+    house: House, fake: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "RETRY_SECONDS", 0.02)
+    async with house.run() as models:
+        await house.register("a", options=OWN)
+        before = house.preset.read_text()
+
+        read = fake.on_reload
+
+        def read_and_come() -> None:
+            read()
+            house.in_flight["a"] = 1
+
+        fail(house, fake)
+        fake.on_reload = read_and_come
+        with pytest.raises(ModelsError):
+            await models.load("a", CHANGE)
+        fake.on_reload = read
+        assert house.preset.read_text() != before
+        house.in_flight.clear()
+        await house.until(lambda: house.preset.read_text() == before)
+
+
+async def test_when_it_is_not_known_whether_it_is_under_way_its_options_stay(
+    house: House, fake: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "RETRY_SECONDS", 0.02)
+    async with house.run() as models:
+        await house.register("a", options=OWN)
+        fake.answers[RELOAD] = (401, {})
+        with pytest.raises(UnavailableError):
+            await models.load("a", CHANGE)
+        registered = models.get("a").registered
+        assert registered is not None
+        assert registered.options == {"temperature": 0.7, "top_k": 5}
+        fake.answers.clear()
+        await house.until(lambda: not models._parts.keeper.is_unread)
 
 
 async def test_one_that_was_not_registered_is_not(house: House, fake: FakeRouter) -> None:

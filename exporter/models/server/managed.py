@@ -31,6 +31,8 @@ LOOK_FIRST_SECONDS = 0.05
 LOOK_LIMIT_SECONDS = 1.0
 """Between two looks whether it is ready."""
 ANSWER_SECONDS = 5.0
+START_SECONDS = 10.0
+"""One that does not answer for so long after its start is not ready, like any other."""
 
 
 class ServerStatus(StrEnum):
@@ -58,6 +60,11 @@ class ManagedServer:
     pid: int | None
     models_max: int | None = None
     """Models that it keeps loaded at once, as it was told at its start; 0: any number. None while there is none."""
+
+    def is_starting(self, wall: float) -> bool:
+        """Whether it need not answer yet, by UTC seconds since the epoch."""
+        age = 0.0 if self.started_at is None else wall - self.started_at
+        return self.status in (ServerStatus.INITIAL, ServerStatus.STARTING) and age < START_SECONDS
 
 
 class Managed:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.models.server import process as server_process
-from exporter.models.server.managed import Managed, ServerStatus
+from exporter.models.server.managed import Managed, ManagedServer, ServerStatus
 from exporter.tasks import cancel, spawn
 from tests.models.managing import (
     READY,
@@ -214,3 +214,19 @@ async def test_a_fault_of_ours_reaches_the_supervisor(tmp_path: Path) -> None:
     live = Managed(make_launch(write_program(tmp_path, READY), tmp_path, models_max=broken), Book())
     with pytest.raises(ValueError, match="broken"):
         await asyncio.wait_for(live.run(), 30)
+
+
+@pytest.mark.parametrize(
+    ("status", "started_at", "starting"),
+    [
+        (ServerStatus.INITIAL, None, True),
+        (ServerStatus.STARTING, 1000.0, True),
+        (ServerStatus.STARTING, 990.0, False),
+        (ServerStatus.READY, 1000.0, False),
+        (ServerStatus.CRASHED, None, False),
+    ],
+)
+def test_who_has_just_been_started_need_not_answer(
+    status: ServerStatus, started_at: float | None, starting: bool
+) -> None:
+    assert ManagedServer(status, 0, None, started_at, None).is_starting(1000.0) is starting

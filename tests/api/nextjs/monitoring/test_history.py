@@ -142,6 +142,12 @@ async def test_charts_leave_out_a_step_that_has_just_begun() -> None:
     assert drawn["requests"] == [("09:55:00", 2.4), ("10:00:00", 15.0), ("10:01:00", 4.0)], "the sample is older"
 
 
+def test_charts_have_as_many_steps_when_the_last_one_has_just_begun() -> None:
+    many = [FIRST._replace(start_us=START_US + 60_000_000 * number) for number in range(2 * CHARTED)]
+    found = charts(SPAN._replace(end=many[-1].start_us / 1e6 + 5), many, NOW)
+    assert len(found["cpu"]) == CHARTED
+
+
 async def test_times_of_several_days_are_told_apart() -> None:
     yesterday = FIRST._replace(start_us=START_US - 86_400_000_000)
     drawn = draw(await document([yesterday, FIRST], NOW))
