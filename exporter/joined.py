@@ -27,32 +27,25 @@ class ModelUse:
         self._active = active
         self._history = history
         self._seen: Snapshot | None = None
-        self._alone: dict[str, str] = {}
+        self._only_models: dict[str, str] = {}
 
     def in_flight(self) -> Counter[tuple[str, str]]:
-        """Requests that are being answered, by upstream and model. One that routing has not heard of yet is known by
-        the name that the client has said."""
-        alone = self.alone()
-        return Counter(
-            (each.upstream, alone.get(each.upstream) or each.served_model or each.requested_model or "")
-            for each in self._active.asking()
-            if each.upstream is not None
-        )
+        """Requests that are being answered, by upstream and model."""
+        asked = self._active.by_model(self.only_models())
+        return Counter({(upstream, model): count for (upstream, model), count in asked.items() if upstream is not None})
 
     def last_used(self, upstream: str, model: str) -> float | None:
         """When a model last finished a request, in UTC seconds since the epoch; None when it never did."""
-        names = (model, "") if self.alone().get(upstream) == model else (model,)
+        names = (model, "") if self.only_models().get(upstream) == model else (model,)
         courses = [self._history.models.get((upstream, name)) for name in names]
         return max((course.last_wall for course in courses if course is not None), default=None)
 
-    def alone(self) -> dict[str, str]:
-        """The model of each upstream that answers everything with it, whatever it is asked for. It is asked for every
-        model, so it is kept until there is another snapshot."""
+    def only_models(self) -> dict[str, str]:
+        """Those of the snapshot. They are asked for with every model, so they are kept until there is another."""
         latest = self._latest()
         if latest is not self._seen:
-            only = ((name, server.only_model) for name, server in latest.servers.items())
-            self._alone, self._seen = {name: model.id for name, model in only if model is not None}, latest
-        return self._alone
+            self._only_models, self._seen = latest.only_models(), latest
+        return self._only_models
 
 
 class Joined:

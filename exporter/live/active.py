@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from exporter.observe.observation import Observation
 
@@ -31,6 +32,15 @@ class ActiveRequests:
     def asking(self) -> Iterator[Observation]:
         """Those that ask a model for something."""
         return (each for each in self._observations if each.inference)
+
+    def by_model(self, only_models: Mapping[str, str]) -> Counter[tuple[str | None, str]]:
+        """How many ask each upstream (None: it is not chosen yet) for each model. One that routing has not heard of
+        yet is known by the name that the client has said; `only_models` are those of upstreams that have one, and
+        answer everything with it."""
+        return Counter(
+            (each.upstream, only_models.get(each.upstream or "") or each.served_model or each.requested_model or "")
+            for each in self.asking()
+        )
 
     def start(self, observation: Observation) -> None:
         """A request has arrived."""

@@ -312,3 +312,8 @@ class Snapshot:
     """By collector name: host, nvidia, amd, index, redis, `health:<upstream>` and `llama_server:<upstream>`."""
     index: IndexSnapshot | None = None
     redis: RedisSnapshot | None = None
+
+    def only_models(self) -> dict[str, str]:
+        """The model of each upstream that answers everything with it, whatever it is asked for."""
+        only = ((name, server.only_model) for name, server in self.servers.items())
+        return {name: model.id for name, model in only if model is not None}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,22 @@ def read_nothing(house: House, fake: FakeRouter) -> None:
     fake.on_reload = list_otherwise
 
 
+@contextlib.contextmanager
+def when_it_has_read(fake: FakeRouter, then: Callable[[], None]) -> Iterator[None]:
+    """What happens as soon as the router has read the file."""
+    read = fake.on_reload
+
+    def read_first() -> None:
+        read()
+        then()
+
+    fake.on_reload = read_first
+    try:
+        yield
+    finally:
+        fake.on_reload = read
+
+
 @pytest.mark.parametrize("hinder", [use, have_no_room, fail, take_no_other, read_nothing])
 async def test_everything_is_as_it_was(
     house: House, fake: FakeRouter, hinder: Callable[[House, FakeRouter], None]
@@ -77,18 +94,10 @@ async def test_what_the_router_does_not_hear_of_now_it_hears_later(
     async with house.run() as models:
         await house.register("a", options=OWN)
 
-        read = fake.on_reload
-
-        def read_for_the_last_time() -> None:
-            read()
-            fake.answers[RELOAD] = (401, {})
-
         fail(house, fake)
-        fake.on_reload = read_for_the_last_time
-        with pytest.raises(ModelsError):
+        with when_it_has_read(fake, lambda: fake.answers.update({RELOAD: (401, {})})), pytest.raises(ModelsError):
             await models.load("a", CHANGE)
         assert models._parts.keeper.is_unread
-        fake.on_reload = read
         fake.answers.clear()
         await house.until(lambda: not models._parts.keeper.is_unread)
 
@@ -101,17 +110,9 @@ async def test_a_request_that_comes_meanwhile_keeps_nothing_for_ever(
         await house.register("a", options=OWN)
         before = house.preset.read_text()
 
-        read = fake.on_reload
-
-        def read_and_come() -> None:
-            read()
-            house.in_flight["a"] = 1
-
         fail(house, fake)
-        fake.on_reload = read_and_come
-        with pytest.raises(ModelsError):
+        with when_it_has_read(fake, lambda: use(house, fake)), pytest.raises(ModelsError):
             await models.load("a", CHANGE)
-        fake.on_reload = read
         assert house.preset.read_text() != before
         house.in_flight.clear()
         await house.until(lambda: house.preset.read_text() == before)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.models.files.gguf_bytes import Cursor, GgufError, Read
+from exporter.models.files.gguf_bytes import CHUNK_BYTES, Cursor, GgufError, Read
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -23,6 +24,9 @@ KEY_LIMIT = 65_535
 TENSORS_LIMIT = 65_536
 TEXT_LIMIT = 4096
 """Bytes of a text that are kept."""
+BREATH_BYTES = 4 * CHUNK_BYTES
+"""That are read between two breaths of the thread."""
+BREATH_SECONDS = 0.00005
 DEFAULT_ALIGNMENT = 32
 GUESSED = 1024
 """A flag of `general.file_type`."""
@@ -88,9 +92,25 @@ def read_header(path: Path) -> Header:
     try:
         status = os.fstat(descriptor)
         _check_regular(status)
-        return parse(lambda position, count: os.pread(descriptor, count, position), status.st_size)
+        return parse(_reader(descriptor), status.st_size)
     finally:
         os.close(descriptor)
+
+
+def _reader(descriptor: int) -> Read:
+    """Each read gives Python's lock back, but has it again before somebody who waits for it is awake; who has just
+    missed it waits for another switching interval, again and again: a few long headers held up the event loop for
+    150 ms. So the thread takes a breath now and then."""
+    breath_at = BREATH_BYTES
+
+    def read(position: int, count: int) -> bytes:
+        nonlocal breath_at
+        if position >= breath_at:
+            breath_at = position + BREATH_BYTES
+            time.sleep(BREATH_SECONDS)
+        return os.pread(descriptor, count, position)
+
+    return read
 
 
 def _check_regular(status: os.stat_result) -> None:

@@ -4,7 +4,6 @@ what the bytes mean."""
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Callable
 
 from exporter.errors import LlamaExporterError
@@ -13,11 +12,6 @@ HEADER_LIMIT = 64 << 20
 """Bytes. The largest of llama.cpp's own vocabularies (Gemma 4: 262,144 tokens, 514,906 merges) has 16 MB."""
 CHUNK_BYTES = 65_536
 """Read at once."""
-BREATH_BYTES = 4 * CHUNK_BYTES
-BREATH_SECONDS = 0.00005
-"""After so many bytes the thread sleeps for a moment. Each read gives Python's lock back, but takes it again before
-somebody who waits for it is awake, and who has just missed it waits for another 5 ms, again and again: the event loop
-was held up for 150 ms by a few long headers."""
 Read = Callable[[int, int], bytes]
 """The bytes at a position: so many, or fewer where the file ends."""
 
@@ -37,7 +31,6 @@ class Cursor:
         self._end = min(size, HEADER_LIMIT)
         self._chunk = b""
         self._chunk_at = 0
-        self._breath_at = BREATH_BYTES
 
     def number(self, form: str, what: str) -> int:
         """The next number; `form` as in `struct`."""
@@ -86,9 +79,6 @@ class Cursor:
         raise GgufError(f"{what} goes beyond the end of the file: it is cut short, or lies about a length")
 
     def _fill(self, count: int, what: str) -> None:
-        if self.at >= self._breath_at:
-            self._breath_at = self.at + BREATH_BYTES
-            time.sleep(BREATH_SECONDS)
         self._chunk = self._read(self.at, min(max(count, CHUNK_BYTES), self._end - self.at))
         self._chunk_at = self.at
         if len(self._chunk) < count:

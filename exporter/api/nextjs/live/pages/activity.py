@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from exporter.api.views import Views
 from exporter.live.history import Course
 from exporter.models.model import Model
@@ -13,12 +11,9 @@ class Activity:
     """As it is when this is made. A llama-server that has one model answers everything with it, whatever is asked."""
 
     def __init__(self, views: Views) -> None:
-        servers = views.snapshot().servers.items()
-        self._alone = {name for name, server in servers if server.only_model is not None}
-        self._in_flight = Counter(
-            self._key(each.upstream, each.served_model or each.requested_model) for each in views.active.asking()
-        )
-        self._courses: dict[tuple[str | None, str | None], Course] = {}
+        self._only_models = views.snapshot().only_models()
+        self._in_flight = views.active.by_model(self._only_models)
+        self._courses: dict[tuple[str | None, str], Course] = {}
         for key, course in views.history.models.items():
             known = self._courses.get(self._key(*key))
             if course.speeds and (known is None or known.last_wall < course.last_wall):
@@ -33,5 +28,5 @@ class Activity:
         course = self._courses.get(self._key(model.upstream, model.name))
         return None if course is None else course.speeds[-1]
 
-    def _key(self, upstream: str | None, model: str | None) -> tuple[str | None, str | None]:
-        return upstream, None if upstream in self._alone else model
+    def _key(self, upstream: str | None, model: str) -> tuple[str | None, str]:
+        return upstream, self._only_models.get(upstream or "") or model
