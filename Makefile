@@ -18,6 +18,7 @@ help:
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make dashboards  write the Grafana dashboards anew, from dashboards/generator"
 	@echo "make viewer  fetch Swagger UI, which shows the API at /api/docs, anew (npm)"
+	@echo "make uplot   fetch uPlot, which draws the charts of /monitoring, anew (npm)"
 
 $(READY): pyproject.toml constraints.txt
 	@tests/debian-packages venv
@@ -104,3 +105,20 @@ viewer:
 	for file in swagger-ui-bundle.js swagger-ui.css; do gzip -9 -n -c "$$folder/package/$$file" > $(VIEWER)/$$file.gz; done; \
 	for file in LICENSE NOTICE swagger-ui-bundle.js.LICENSE.txt; do cat "$$folder/package/$$file" > $(VIEWER)/$$file; done; \
 	ls -l $(VIEWER)
+
+# uPlot, which draws the charts of /monitoring: the files of one exact release.
+UPLOT        := 1.6.32
+UPLOT_SHA256 := 4b8a8191e425658e3ea8c8c1314b0fc679c861ee3a1af2b20c7b16ba50b5133d
+ASSETS       := exporter/api/monitoring/assets
+
+.PHONY: uplot
+uplot:
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	npm pack --silent --pack-destination "$$folder" uplot@$(UPLOT) >/dev/null; \
+	archive="$$folder/uplot-$(UPLOT).tgz"; \
+	echo "$(UPLOT_SHA256)  $$archive" | sha256sum --check --quiet; \
+	tar -xzf "$$archive" -C "$$folder"; \
+	cp "$$folder/package/dist/uPlot.iife.min.js" $(ASSETS)/uplot.js; \
+	cp "$$folder/package/dist/uPlot.min.css" $(ASSETS)/uplot.css; \
+	cp "$$folder/package/LICENSE" $(ASSETS)/uplot.LICENSE; \
+	ls -l $(ASSETS)/uplot.*

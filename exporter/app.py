@@ -20,8 +20,20 @@ import httpx
 from pydantic import SecretStr
 
 from exporter import __version__, listeners, logs
-from exporter.api import admin, completions, exposition, health, index, openapi, synapse, system_metrics, vandamme
+from exporter.api import (
+    admin,
+    completions,
+    exposition,
+    health,
+    index,
+    monitoring,
+    openapi,
+    synapse,
+    system_metrics,
+    vandamme,
+)
 from exporter.api.room import Room
+from exporter.api.sessions import Sessions
 from exporter.api.views import Views
 from exporter.asgi import ASGIApp
 from exporter.backends import has_several, make_backends, make_upstream, read_check, view_upstream
@@ -41,10 +53,11 @@ from exporter.proxy.gate import Gate
 from exporter.proxy.transport import UpstreamTransport
 from exporter.record import Sink
 from exporter.routing.fleet import Fleet
-from exporter.settings import Settings
+from exporter.settings import Settings, split_address
 from exporter.settings.otel import OtelSettings, SignalSettings
 from exporter.stored import make_sample, name_model, restore
 from exporter.system.sampler import Part, Sampler
+from exporter.system.since import Since
 from exporter.system.snapshot import HealthSnapshot, LlamaServerSnapshot, Snapshot
 from exporter.system.upstream_log import UpstreamLog
 from exporter.tasks import Supervisor
@@ -113,6 +126,7 @@ class _Sidecar:
         self.otel = self.make_otel(otel)
         self.active = ActiveRequests()
         self.upstream_log = UpstreamLog()
+        self.since = Since()
         self.checks_health = settings.sampling.llama_server and len(self.upstreams) > 1
         self.fleet = Fleet(self.upstreams, settings.routing, checked=self.checks_health)
         self.polls = httpx.AsyncClient(trust_env=False)
@@ -184,10 +198,12 @@ class _Sidecar:
         if self.otel is not None:
             self.otel.push(families, self.joined.boot_time)
         views = self.views()
+        self.keys = _keys(settings.auth.api_keys)
+        self.sessions = Sessions([key.get_secret_value() for key in settings.auth.api_keys])
         self.rooms = self.make_rooms(views)
-        keys, origins = _keys(settings.auth.api_keys), settings.admin.cors_origins
-        self.admin = admin.application(self.rooms, keys, origins)
-        self.completions = admin.application([completions.room(views)], keys, origins)
+        origins = settings.admin.cors_origins
+        self.admin = admin.application(self.rooms, self.keys, origins, self.sessions)
+        self.completions = admin.application([completions.room(views)], self.keys, origins)
 
     def latest(self) -> Snapshot:
         """What was sampled last."""
@@ -242,6 +258,7 @@ class _Sidecar:
                 max_readers=live.max_readers,
             ),
             self.models.room(views),
+            self.monitoring(views),
             vandamme.room(
                 views,
                 enabled=live.active_requests_stream,
@@ -251,7 +268,20 @@ class _Sidecar:
             ),
             index.room(__version__),
         ]
-        return [*rooms, openapi.room(rooms, __version__, bool(self.settings.auth.api_keys))]
+        return [*rooms, openapi.room(rooms, __version__, bool(self.keys))]
+
+    def monitoring(self, views: Views) -> Room:
+        """The built-in page."""
+        host, port = split_address(self.settings.proxy.listen)
+        return monitoring.room(
+            views,
+            self.models.models,
+            keys=self.keys,
+            sessions=self.sessions,
+            proxy=(host, self.proxy_port or port),
+            streams=self.settings.live.active_requests_stream,
+            sample_seconds=lambda: self.sampler.interval_seconds,
+        )
 
     def intake(self) -> Intake:
         """For what applications tell that route by themselves."""
@@ -275,6 +305,7 @@ class _Sidecar:
             totals=self.live.totals,
             decisions=self.live.decisions,
             availability=self.joined.availability,
+            since=self.since.since,
             only_model=partial(only_model, self.latest),
             connections=lambda: sum(self.open_connections().values()),
             past=self.store.reader if self.store is not None else None,
@@ -389,6 +420,7 @@ class _Sidecar:
             upstream = next(each for each in self.upstreams if each.name == part.upstream)
             self.fleet.described(part.upstream, make_backends(upstream, part), router=has_several(part))
             self.metrics.observe_health(part)
+            self.since.note(part.upstream, up=part.up, wall=time.time())
             if part.up or not self.models.is_starting(part.upstream):
                 self.upstream_log.note(part)
         elif isinstance(part, HealthSnapshot):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from exporter.app import NOTHING_PUSHED, _Sidecar
 from exporter.settings import Settings
 from exporter.settings.otel import CONSOLE, OtelSettings, SignalSettings
+from exporter.system.snapshot import HealthSnapshot, LlamaServerSnapshot, ServerState
 from tests.otel.exports import logged, loud_again
 
 SHOWN = SignalSettings(frozenset((CONSOLE,)))
@@ -44,6 +46,23 @@ async def test_without_records_there_are_no_traces(
         assert (made.otel is not None) is pushed
         assert (made.otel is not None and "otel_metrics" in made.otel.work) is pushed
         await made.end_writing()
+
+
+async def test_since_when_an_upstream_is_up_goes_by_the_looks_that_tell_whether_it_is() -> None:
+    """A health check alone calls one ready that refuses our key: its beginning would move with every look."""
+    made = sidecar()
+    views, name = made.views(), made.upstreams[0].name
+    assert views.since() == {}
+    refused = LlamaServerSnapshot(name, ("unknown",), ServerState.ERROR, error="refuses the API key")
+    made.note_sample(refused)
+    began = views.since()
+    assert set(began) == {name}
+    made.note_sample(HealthSnapshot(name, ServerState.READY))
+    made.note_sample(refused)
+    assert views.since() == began
+    made.since.note(name, up=True, wall=0.0)
+    made.note_sample(replace(refused, state=ServerState.BUSY))
+    assert views.since() == {name: 0.0}, "busy is up"
 
 
 class End:

@@ -16,29 +16,40 @@ from exporter.api.forms import Forms
 from exporter.api.framing import Framing
 from exporter.api.operation import routes
 from exporter.api.room import Room
+from exporter.api.sessions import Sessions
 from exporter.asgi import ASGIApp, Receive, Scope, Send
-from exporter.keys import CHALLENGE, KEY_WANTED, KeyRing
+from exporter.keys import CHALLENGE, KEY_WANTED, KeyRing, credentials
 
 FAILED = "the sidecar failed to answer; its log says why"
 
 
 class KeyCheck:
-    """Refuses requests without a valid key with 401, when keys are configured."""
+    """Refuses requests without a valid key or session with 401, when keys are configured."""
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, forms: Forms, open_paths: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: KeyRing, sessions: Sessions, forms: Forms, open_paths: frozenset[str]
+    ) -> None:
         self._app = app
         self._keys = keys
+        self._sessions = sessions
         self._forms = forms
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["path"] in self._open_paths or self._keys.admits(_presented(scope["headers"])):
+        if scope["path"] in self._open_paths or self._admits(scope):
             await self._app(scope, receive, send)
             return
         refusal = self._forms.at(scope["path"])(401, KEY_WANTED)
         refusal.headers["www-authenticate"] = CHALLENGE
         await refusal(scope, receive, send)
+
+    def _admits(self, scope: Scope) -> bool:
+        """By the key that the request presents, or by its session where it presents none."""
+        presented = _presented(scope["headers"])
+        if self._keys.admits(presented):
+            return True
+        return not any(credentials(presented)) and self._sessions.admits(scope)
 
 
 class Gates:
@@ -64,8 +75,11 @@ def _presented(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, 
     return headers
 
 
-def application(rooms: Sequence[Room], keys: KeyRing, cors_origins: Sequence[str] = ("*",)) -> Starlette:
-    """The application that serves the rooms. Pages of `cors_origins` may read; those named there may do more."""
+def application(
+    rooms: Sequence[Room], keys: KeyRing, cors_origins: Sequence[str] = ("*",), sessions: Sessions | None = None
+) -> Starlette:
+    """The application that serves the rooms. Pages of `cors_origins` may read; those named there may do more. Without
+    `sessions`, only a key counts."""
     forms = Forms(rooms)
     operations = [operation for room in rooms for operation in room.operations]
     open_paths = frozenset(operation.path for operation in operations if operation.open)
@@ -90,7 +104,7 @@ def application(rooms: Sequence[Room], keys: KeyRing, cors_origins: Sequence[str
         middleware=[
             Middleware(Framing),
             Middleware(Cors, origins=cors_origins, forms=forms, trusts_names=bool(keys)),
-            Middleware(KeyCheck, keys=keys, forms=forms, open_paths=open_paths),
+            Middleware(KeyCheck, keys=keys, sessions=sessions or Sessions(()), forms=forms, open_paths=open_paths),
             Middleware(Gates, forms=forms),
         ],
         exception_handlers={HTTPException: explain, Exception: fail},

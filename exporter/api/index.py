@@ -13,6 +13,7 @@ from exporter.api.room import Room
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 LINKS = (
+    ("/monitoring", "what is happening now, as a page"),
     ("/metrics", "metrics for Prometheus"),
     ("/api/docs", "every route of this listener, to read and to try"),
     ("/api/metrics", "the machine and the traffic"),

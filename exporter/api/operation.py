@@ -18,6 +18,7 @@ from starlette.routing import Route
 Handler = Callable[[Request], Awaitable[Response]]
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
+FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Operation:
     parts: Mapping[str, str] = field(default_factory=dict)
     """What the variable parts of the path are, by name: of `/models/{name:path}`, `name`."""
     body: Any = None
-    """Type of the JSON body; None where there is none."""
+    """Type of the body; None where there is none."""
+    body_media: str = JSON
     body_required: bool = True
     open: bool = False
     """Answered without a key."""

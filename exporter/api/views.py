@@ -53,6 +53,8 @@ class Views:
     decisions: Decisions
     availability: Callable[[], Mapping[str, Availability]]
     """Models by tier: how many, and how many can answer."""
+    since: Callable[[], Mapping[str, float]]
+    """By upstream: since when it has been seen to answer, or not to; UTC seconds since the epoch."""
     only_model: Callable[[str | None], str | None]
     """The model of an upstream that has no other."""
     connections: Callable[[], int]

@@ -198,7 +198,7 @@ def introduction(options: DemoOptions, urls: Mapping[str, str]) -> str:
             chat % (AUTO, "Analyze step by step whether a prompt cache pays off."),
             chat % (options.sizes[-1].alias, "hello"),
             f"  curl -s {options.admin.url}/metrics | grep routing_decisions",
-            f"Or open {options.admin.url}/api/docs in a browser: every route of the admin listener.",
+            f"Or open {options.admin.url}/monitoring in a browser: what is happening now.",
             "",
         ]
     )

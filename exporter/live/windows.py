@@ -8,7 +8,7 @@ are monotonic seconds; buckets begin at multiples of 10 s of UTC, as far as the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import floor
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class _Counts:
 
 
 class _Series:
-    """The distributions of one tier and model in one minute."""
+    """The distributions of one tier and model in one minute, or of several together."""
 
     __slots__ = ("failed", "latency", "output_tokens", "queries", "speed", "ttft")
 
@@ -59,6 +59,18 @@ class _Series:
         self.ttft = Sketch()
         self.speed = Sketch()
 
+    @classmethod
+    def union(cls, parts: Sequence[_Series]) -> _Series:
+        """Several as one."""
+        whole = cls()
+        whole.queries = sum(each.queries for each in parts)
+        whole.failed = sum(each.failed for each in parts)
+        whole.output_tokens = sum(each.output_tokens for each in parts)
+        whole.latency = Sketch(each.latency for each in parts)
+        whole.ttft = Sketch(each.ttft for each in parts)
+        whole.speed = Sketch(each.speed for each in parts)
+        return whole
+
 
 @dataclass(slots=True)
 class _Cell:
@@ -68,6 +80,8 @@ class _Cell:
     series: dict[tuple[str, str], _Series] = field(default_factory=dict)
     latency: Sketch | None = None
     """Of all series together, once the minute is over and somebody has asked: to put hundreds together takes long."""
+    by_tier: dict[str | None, _Series] = field(default_factory=dict)
+    """The same with all that there is, by tier, and of all tiers (None)."""
 
     def all_latencies(self, *, is_over: bool) -> Sketch:
         if self.latency is not None:
@@ -75,6 +89,19 @@ class _Cell:
         together = Sketch(series.latency for series in self.series.values())
         if is_over:
             self.latency = together
+        return together
+
+    def of_tier(self, tier: str | None, *, is_over: bool) -> _Series:
+        """All models of a tier; of all tiers (None), which is quick where each was asked for before."""
+        if tier in self.by_tier:
+            return self.by_tier[tier]
+        if tier is None:
+            parts = [self.of_tier(each, is_over=is_over) for each in dict.fromkeys(name for name, _ in self.series)]
+        else:
+            parts = [series for (name, _), series in self.series.items() if name == tier]
+        together = parts[0] if len(parts) == 1 else _Series.union(parts)
+        if is_over:
+            self.by_tier[tier] = together
         return together
 
 
@@ -161,8 +188,12 @@ class Windows:
     def summary(self, now: float, wall: float, *, tier: str | None = None, model: str | None = None) -> Summary:
         """Percentiles over the window, of everything or of one tier, one model, or both."""
         self._align(now, wall)
-        cells = self._recent_cells(self._number(now, CELL_SECONDS))
-        found = [each for cell in cells for each in _matching(cell, tier, model)]
+        newest = self._number(now, CELL_SECONDS)
+        cells = self._recent_cells(newest)
+        if model is None:
+            found = [cell.of_tier(tier, is_over=cell.number < newest) for cell in cells]
+        else:
+            found = [each for cell in cells for each in _matching(cell, tier, model)]
         return Summary(
             queries=sum(each.queries for each in found),
             failed=sum(each.failed for each in found),
@@ -210,9 +241,9 @@ class Windows:
         return series
 
 
-def _matching(cell: _Cell, tier: str | None, model: str | None) -> Iterator[_Series]:
+def _matching(cell: _Cell, tier: str | None, model: str) -> Iterator[_Series]:
     for (its_tier, its_model), series in cell.series.items():
-        if tier in (None, its_tier) and model in (None, its_model):
+        if tier in (None, its_tier) and model == its_model:
             yield series
 
 

@@ -165,6 +165,11 @@ class Observation:
         return self._clock.chunks
 
     @property
+    def tokens_per_second_so_far(self) -> float | None:
+        """Decode speed from the first streamed content to the last so far; None before the second."""
+        return self._clock.tokens_per_second(self._clock.chunks)
+
+    @property
     def streamed(self) -> bool:
         """Whether the client asked for a stream, or the answer is one."""
         return self.stream or self._answered_stream

@@ -90,8 +90,9 @@ class AuthSettings(Section):
 
     api_keys: Annotated[tuple[SecretStr, ...], *LISTED] = Field(
         default=(),
-        description="Required on the admin listener, except for `/-/healthy` and the page `/api/docs` (it holds no "
-        "figures). `PROXY_API_KEY` sets this one.",
+        description="Required on the admin listener, except for `/-/healthy` and the pages `/api/docs` and "
+        "`/monitoring` (they hold no figures). Browsers sign in on `/monitoring`, for 7 days; a change of these keys "
+        "signs all of them out. `PROXY_API_KEY` sets this one.",
     )
     proxy_api_keys: Annotated[tuple[SecretStr, ...], *LISTED] = Field(
         default=(), description="Required on the proxy listener; not passed on to llama-server."

@@ -18,6 +18,8 @@ REFUSED = "refused"
 SHUTDOWN = "shutdown"
 DROP_REASONS = (QUEUE_FULL, REFUSED, SHUTDOWN)
 """Why the store never has a record."""
+SEARCHED = 50_000
+"""Requests that are looked through for those that a filter admits: a rare one shall not cost a look at all of them."""
 NAMES_LIMIT = 1000
 """Models, and origins, that are told apart in `Figures`: those with the most requests."""
 
@@ -104,6 +106,54 @@ class StoredRequest(NamedTuple):
     last_token_us: int | None
 
 
+class Filter(NamedTuple):
+    """Which of the newest requests. None, and (): whatever it is."""
+
+    instance: str | None = None
+    model: str | None = None
+    tier: str | None = None
+    outcomes: tuple[str, ...] = ()
+    """One of these."""
+    behind: int = 0
+    """Only those with a higher `id`: stored later than that one."""
+
+
+class StoredCourse(NamedTuple):
+    """One finished request, with where its time went. None: unknown."""
+
+    id: int
+    request_id: str
+    finished_us: int
+    duration_us: int
+    outcome: str
+    operation: str
+    stream: bool
+    upstream: str | None
+    tier: str
+    model: str | None
+    requested_model: str | None
+    origin: str | None
+    status_code: int | None
+    error_type: str | None
+    finish_reason: str | None
+    input_tokens: int | None
+    cached_tokens: int | None
+    output_tokens: int | None
+    output_tokens_per_second: float | None
+    attempts: int
+    overhead_us: int | None
+    ttft_us: int | None
+    last_token_us: int | None
+    queue_us: int | None
+    prompt_us: int | None
+    generation_us: int | None
+    complexity: str | None
+    wanted_tier: str | None
+    fallback: bool | None
+    trace_id: str | None
+    """32 hexadecimal digits; None where it is part of no sampled trace."""
+
+
 class StoredTotals(NamedTuple):
     """Sums over everything that one sidecar ever stored of one model of one provider, streamed or not."""
 
@@ -163,6 +213,11 @@ class Past(Protocol):
     ) -> tuple[T, Cursor | None]:
         """The next `count` requests, newest first, as `shape` makes them: it is called in another thread, so that to
         write thousands of rows as text holds up nobody. With the place behind the last of them; None: that was all."""
+        ...
+
+    async def newest(self, which: Filter, count: int, shape: Callable[[Sequence[StoredCourse]], T]) -> T:
+        """At most `count` of the `SEARCHED` requests that were stored last, newest first, as `shape` makes them; it is
+        called in another thread."""
         ...
 
     async def machine(self, start_us: int, end_us: int, step_seconds: int, instance: str) -> list[MachinePoint]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, text
 from exporter.errors import StoreError
 from exporter.store.database import Database, be_patient
 
-NEWEST = "0002"
+NEWEST = "0003"
 """The revision that this version reads and writes."""
 LOCK = 0x6C6C616D61
 """Any number that is ours: many sidecars on one PostgreSQL start at the same time."""

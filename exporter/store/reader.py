@@ -11,8 +11,20 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from exporter.errors import StoreError
 from exporter.store.database import READERS, Database
-from exporter.store.figures import NAMES_LIMIT, Cursor, Figures, Group, MachinePoint, Period, StoredRequest, Sums
+from exporter.store.figures import (
+    NAMES_LIMIT,
+    Cursor,
+    Figures,
+    Filter,
+    Group,
+    MachinePoint,
+    Period,
+    StoredCourse,
+    StoredRequest,
+    Sums,
+)
 from exporter.store.machine import read_machine
+from exporter.store.newest import read_newest
 from exporter.store.prepared import Prepared
 from exporter.store.schema import REQUESTS, RETENTION
 from exporter.store.spans import ALWAYS_US, DAY, cut
@@ -61,6 +73,12 @@ class Reader:
             return shape(rows), last
 
         return await self.ask(ask)
+
+    async def newest(self, which: Filter, count: int, shape: Callable[[Sequence[StoredCourse]], T]) -> T:
+        """The newest requests of those, newest first."""
+        return await self.ask(
+            lambda connection: shape(read_newest(connection, which, count, since_us=kept_since(connection)))
+        )
 
     async def machine(self, start_us: int, end_us: int, step_seconds: int, instance: str) -> list[MachinePoint]:
         """The course of a machine. Raises ValueError for bins that are not of whole minutes."""

@@ -1,6 +1,6 @@
 """Records and samples as rows: pure, and such that no database refuses them.
 
-`batch` writes them, in a thread of the writer.
+`batch` writes them, in a thread of the writer; `newest` looks for names as they are written.
 """
 
 from __future__ import annotations
@@ -54,19 +54,19 @@ def request_row(finished: Finished, run: int, instance: str) -> dict[str, Any]:
         "finished_us": finished_us(record),
         "duration_us": _duration_us(record),
         "outcome": record.outcome.value,
-        "operation": _text(record.operation) or "",
+        "operation": text(record.operation) or "",
         "stream": record.stream,
-        "provider": _text(record.provider) or "",
-        "upstream": _text(record.upstream),
-        "tier": _text(record.tier) or "",
-        "model": _key(finished.model),
-        "requested_model": _text(record.requested_model),
-        "served_model": _text(record.served_model),
-        "response_model": _text(record.response_model),
-        "origin": _key(record.origin),
+        "provider": text(record.provider) or "",
+        "upstream": text(record.upstream),
+        "tier": text(record.tier) or "",
+        "model": key(finished.model),
+        "requested_model": text(record.requested_model),
+        "served_model": text(record.served_model),
+        "response_model": text(record.response_model),
+        "origin": key(record.origin),
         "status_code": _count(record.status_code),
-        "error_type": _key(record.error_type),
-        "finish_reason": _key(record.finish_reasons[0]) if record.finish_reasons else None,
+        "error_type": key(record.error_type),
+        "finish_reason": key(record.finish_reasons[0]) if record.finish_reasons else None,
         "message_count": _count(record.message_count),
         "tool_uses": _count(record.tool_uses),
         "tool_results": _count(record.tool_results),
@@ -94,6 +94,8 @@ def request_row(finished: Finished, run: int, instance: str) -> dict[str, Any]:
         "score": decision and _finite(decision.score),
         "wanted_tier": decision and decision.wanted_tier,
         "fallback": decision and decision.fallback,
+        # Nothing was recorded of a trace that is not sampled: its id leads nowhere.
+        "trace_id": text(record.trace.trace_id) if record.trace is not None and record.trace.sampled else None,
     }
 
 
@@ -101,6 +103,21 @@ def sample_row(sample: Sample, instance: str) -> dict[str, Any]:
     """The row of `schema.SAMPLES`."""
     figures = {name: _finite(value) for name, value in sample._asdict().items()}
     return {"instance": instance, "step": 0, **figures}
+
+
+def key(name: str | None) -> str | None:
+    """A name that sums are kept by."""
+    whole = text(name)
+    if whole is None or len(whole) * 4 <= KEY_BYTES:
+        return whole
+    return whole.encode()[:KEY_BYTES].decode(errors="ignore")
+
+
+def text(given: str | None) -> str | None:
+    """PostgreSQL knows no NUL, and nobody half a surrogate pair. '' is unknown."""
+    if given is None or (given.isascii() and "\0" not in given):
+        return given or None
+    return given.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def _duration_us(record: RequestRecord) -> int:
@@ -125,21 +142,6 @@ def _amount(amount: int | None) -> int | None:
 
 def _count(count: int | None) -> int | None:
     return None if count is None else min(count, COUNT_LIMIT)
-
-
-def _key(name: str | None) -> str | None:
-    """A name that sums are kept by."""
-    text = _text(name)
-    if text is None or len(text) * 4 <= KEY_BYTES:
-        return text
-    return text.encode()[:KEY_BYTES].decode(errors="ignore")
-
-
-def _text(text: str | None) -> str | None:
-    """PostgreSQL knows no NUL, and nobody half a surrogate pair."""
-    if text is None or (text.isascii() and "\0" not in text):
-        return text or None
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def _speed(record: RequestRecord) -> int | None:

@@ -232,6 +232,19 @@ class ModelSnapshot:
         """Slots that work; where `/slots` is off, requests that the server works on."""
         return sum(slot.processing for slot in self.slots) if self.slots else self.requests_processing
 
+    @property
+    def context_tokens(self) -> int | None:
+        """Tokens that all slots together have room for; None where nothing tells."""
+        if self.slots:
+            return sum(slot.context_size or self.context_size or 0 for slot in self.slots) or None
+        return (self.context_size or 0) * (self.total_slots or 0) or None
+
+    @property
+    def context_tokens_used(self) -> int | None:
+        """Tokens in the slots that work, as far as the build tells: what idle ones hold is a cache. None where nobody
+        tells of slots."""
+        return sum(slot.context_used or 0 for slot in self.slots if slot.processing) if self.slots else None
+
 
 @dataclass(frozen=True, slots=True)
 class LlamaServerSnapshot:

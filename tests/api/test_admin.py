@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from exporter.api import admin
 from exporter.api.operation import Answer, Operation
 from exporter.api.room import Room
+from exporter.api.sessions import Sessions
 from exporter.asgi import ASGIApp, Receive, Scope, Send
 from exporter.keys import KeyRing
 from tests.proxy.harness import ask as raw_ask
@@ -65,8 +66,9 @@ async def ask(
     keys: Sequence[str] = (),
     origins: Sequence[str] = ("*",),
     headers: Mapping[str, str] | None = None,
+    sessions: Sessions | None = None,
 ) -> httpx.Response:
-    app = admin.application(ROOMS, KeyRing(keys), origins)
+    app = admin.application(ROOMS, KeyRing(keys), origins, sessions)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
         return await client.request(method, path, headers=headers)
@@ -77,11 +79,14 @@ async def serve_socket(socket: WebSocket) -> None:
     await socket.close()
 
 
-async def knock(path: str, keys: Sequence[str] = ()) -> tuple[int, bytes]:
+async def knock(
+    path: str, keys: Sequence[str] = (), *told: tuple[str, str], sessions: Sessions | None = None
+) -> tuple[int, bytes]:
     """The status and the body that a WebSocket's handshake is answered with."""
     rooms = [*ROOMS, Room("live", "", sockets=(WebSocketRoute("/a/live", serve_socket),))]
-    async with serving(admin.application(rooms, KeyRing(keys))) as running, await running.connect() as client:
-        await client.send(raw_ask("GET", path, *HANDSHAKE))
+    app = admin.application(rooms, KeyRing(keys), sessions=sessions)
+    async with serving(app) as running, await running.connect() as client:
+        await client.send(raw_ask("GET", path, *HANDSHAKE, *told))
         status, fields = await client.head()
         return status, b"" if status == 101 else await client.body(fields)
 
@@ -170,6 +175,66 @@ class TestKeys:
     )
     async def test_x_api_key_goes_first(self, headers: dict[str, str], status: int) -> None:
         assert (await ask("GET", "/a", keys=["k"], headers=headers)).status_code == status
+
+
+@pytest.fixture(scope="module")
+def sessions() -> Sessions:
+    return Sessions(["k"])
+
+
+def cookie(sessions: Sessions) -> str:
+    """As a browser sends it."""
+    response = Response()
+    sessions.set_cookie(response, {"type": "http", "headers": []})
+    return response.headers["set-cookie"].partition(";")[0]
+
+
+class TestSessions:
+    @pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"authorization": "Basic dTpw"}])
+    async def test_one_is_taken_in_place_of_a_key(self, sessions: Sessions, headers: dict[str, str]) -> None:
+        told = {"cookie": cookie(sessions), **headers}
+        assert (await ask("GET", "/a", keys=["k"], headers=told, sessions=sessions)).status_code == 200
+        assert (await ask("GET", "/a", keys=["k"], headers=headers, sessions=sessions)).status_code == 401
+        assert (await ask("GET", "/a", keys=["k"], headers=told)).status_code == 401, "where there are none"
+
+    @pytest.mark.parametrize("headers", [{"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}])
+    async def test_a_key_that_is_presented_counts_alone(self, sessions: Sessions, headers: dict[str, str]) -> None:
+        told = {"cookie": cookie(sessions), **headers}
+        assert (await ask("GET", "/a", keys=["k"], headers=told, sessions=sessions)).status_code == 401
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"origin": "http://box.lan:9464"}, 200),
+            ({"origin": "http://box.lan:3000"}, 403),
+            ({"origin": "null"}, 403),
+            ({}, 401),
+            ({"sec-fetch-site": "same-site"}, 401),
+        ],
+    )
+    async def test_only_our_own_pages_change_anything(
+        self, sessions: Sessions, headers: dict[str, str], status: int
+    ) -> None:
+        told = {"cookie": cookie(sessions), "host": "box.lan:9464", **headers}
+        assert (await ask("POST", "/a", keys=["k"], headers=told, sessions=sessions)).status_code == status
+
+    async def test_pages_that_are_named_need_a_key(self, sessions: Sessions) -> None:
+        told = {"cookie": cookie(sessions), "origin": PAGE}
+        for method in ("GET", "POST"):
+            answer = await ask(method, "/a", keys=["k"], origins=[PAGE], headers=told, sessions=sessions)
+            assert answer.status_code == 401
+            assert answer.headers["access-control-allow-origin"] == PAGE
+            assert "access-control-allow-credentials" not in answer.headers
+
+    @pytest.mark.parametrize(
+        ("origin", "status"),
+        [("http://sidecar.test", 101), ("http://sidecar.test:3000", 401), ("http://evil.example", 401), ("null", 401)],
+    )
+    async def test_websockets_of_our_own_pages(self, sessions: Sessions, origin: str, status: int) -> None:
+        fields = ("Cookie", cookie(sessions)), ("Origin", origin)
+        assert (await knock("/a/live", ["k"], *fields, sessions=sessions))[0] == status
+        assert (await knock("/a/live", ["k"], fields[1], sessions=sessions))[0] == 401
+        assert (await knock("/a/live", ["k"], fields[0], sessions=sessions))[0] == 401
 
 
 class TestForeignPages:

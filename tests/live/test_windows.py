@@ -115,6 +115,33 @@ def test_latencies_of_everything_are_those_of_all_series() -> None:
     assert window.latency(*at(5000)).values == 0
 
 
+def test_minutes_that_are_over_are_summed_up_by_tier_as_if_anew() -> None:
+    """They are put together once, and then never again."""
+    asked, fresh = windows(), windows()
+    for number in range(300):
+        made = query(
+            at=NOW + number,
+            tier=f"Q{number % 3}",
+            model=f"m{number % 7}",
+            latency_seconds=number / 10,
+            failed=number % 5 == 0,
+        )
+        for window in (asked, fresh):
+            add(window, made)
+        for tier in ("Q0", "Q1", "nobody's", None):
+            asked.summary(*at(number), tier=tier)
+    for tier in ("Q0", "Q1", "Q2", "nobody's", None):
+        by_model = [fresh.summary(*at(300), tier=tier, model=f"m{number}") for number in range(7)]
+        whole = asked.summary(*at(300), tier=tier)
+        assert whole == fresh.summary(*at(300), tier=tier)
+        assert (whole.queries, whole.failed) == (
+            sum(each.queries for each in by_model),
+            sum(each.failed for each in by_model),
+        )
+    assert asked.summary(*at(300)).queries == 300
+    assert asked.summary(*at(5000), tier="Q0").queries == 0
+
+
 def test_a_wall_clock_that_was_set_back_only_moves_what_is_said_of_the_beginnings() -> None:
     window = windows()
     add(window, query(at=NOW + 5))

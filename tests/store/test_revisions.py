@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import MetaData, select, text
+from sqlalchemy import Connection, MetaData, Table, insert, select, text, update
 
-from exporter.store import migration
+from exporter.store import batch, migration
 from exporter.store.database import Database
+from exporter.store.rows import request_row, sample_row
 from exporter.store.sample import Sample
 from exporter.store.schema import METADATA, REQUESTS
-from tests.store.requests import MIDNIGHT_US, check_sums, count, finished, write
+from tests.store.requests import MIDNIGHT_US, WRITING, Traced, check_sums, count, finished, write
 
 DOCUMENTS = ("models", "settings")
+TRACE_ID = ("trace_id", "TEXT", True)
+"""Of revision 0003."""
 
 
 @pytest.fixture
@@ -25,8 +28,40 @@ def first(store_url: str) -> Iterator[Database]:
     with closing(Database(store_url)) as database:
         database.prepare()
         go_to(database, "0001")
-        write(database, [finished(MIDNIGHT_US + number) for number in range(3)], [Sample(MIDNIGHT_US, load_1m=1.5)])
+        fill(database)
         yield database
+
+
+@pytest.fixture
+def second(first: Database) -> Database:
+    """The same as the next version has left it, with documents."""
+    go_to(first, "0002")
+    with first.write() as connection:
+        connection.execute(text("INSERT INTO models VALUES ('box:8001', 'a', '{\"n\": 1}', 1, 2)"))
+        connection.execute(text("INSERT INTO settings VALUES ('box:8001', 'b', '[]', 3, 4)"))
+    return first
+
+
+def fill(database: Database) -> None:
+    """Three requests and a sample, in those columns that there are."""
+    requests = [request_row(finished(MIDNIGHT_US + number), *WRITING) for number in range(3)]
+    rows = {"requests": requests, "samples": [sample_row(Sample(MIDNIGHT_US, load_1m=1.5), WRITING.instance)]}
+    with database.write() as connection:
+        tables = reflected(connection)
+        for name, values in rows.items():
+            columns = tables[name].columns.keys()
+            connection.execute(
+                insert(tables[name]), [{key: row[key] for key in columns if key in row} for row in values]
+            )
+        for add in batch._prepare(connection).sums:
+            add.run(connection, run=WRITING.run, after=0)
+
+
+def reflected(connection: Connection) -> dict[str, Table]:
+    """The tables as the database has them."""
+    found = MetaData()
+    found.reflect(connection)
+    return {table.name: table for table in found.sorted_tables if table.name in METADATA.tables}
 
 
 def go_to(database: Database, revision: str) -> None:
@@ -37,36 +72,39 @@ def go_to(database: Database, revision: str) -> None:
         (command.upgrade if found is None or found < revision else command.downgrade)(config, revision)
 
 
-def contents(database: Database) -> dict[str, Any]:
-    """Every row, except of what a migration makes anew."""
+def contents(database: Database, *, but: tuple[str, ...] = ()) -> dict[str, list[dict[str, Any]]]:
+    """Every row, except of some tables."""
     with database.read() as connection:
         return {
-            table.name: connection.execute(select(table).order_by(*table.primary_key)).all()
-            for table in METADATA.sorted_tables
-            if table.name not in DOCUMENTS
+            name: [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
+            for name, table in reflected(connection).items()
+            if name not in but
         }
+
+
+def with_traces(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The same as revision 0003 has them: nobody knows the traces of old requests."""
+    return {**rows, "requests": [{**row, "trace_id": None} for row in rows["requests"]]}
 
 
 def layout(database: Database) -> dict[str, Any]:
     """Tables with their columns and keys, as the database has them."""
-    found = MetaData()
     with database.read() as connection:
-        found.reflect(connection)
-    return {
-        table.name: (
-            [(column.name, str(column.type), column.nullable) for column in table.columns],
-            [column.name for column in table.primary_key],
-        )
-        for table in found.sorted_tables
-    }
+        return {
+            name: (
+                [(column.name, str(column.type), column.nullable) for column in table.columns],
+                [column.name for column in table.primary_key],
+            )
+            for name, table in reflected(connection).items()
+        }
 
 
 def test_requests_are_not_touched(first: Database) -> None:
-    before = contents(first)
+    before = contents(first, but=DOCUMENTS)
     assert len(before["requests"]) == 3
-    assert migration.steps(first) == 1
+    assert migration.steps(first) == 2
     assert migration.migrate(first) is True
-    assert contents(first) == before
+    assert contents(first, but=DOCUMENTS) == with_traces(before)
     check_sums(first)
     assert write(first, [finished()]).refused == []
     assert count(first) == 4
@@ -75,12 +113,42 @@ def test_requests_are_not_touched(first: Database) -> None:
 def test_documents_belong_to_a_sidecar_then(first: Database) -> None:
     old = layout(first)
     assert [old[name][1] for name in DOCUMENTS] == [["id"], ["name"]]
-    migration.migrate(first)
+    go_to(first, "0002")
     new = layout(first)
     assert [new[name][1] for name in DOCUMENTS] == [["instance", "name"]] * 2
     assert {name: each for name, each in new.items() if name not in DOCUMENTS} == {
         name: each for name, each in old.items() if name not in DOCUMENTS
     }
+
+
+def test_requests_have_traces_then(second: Database) -> None:
+    """Nothing else changes, not even the numbers that rows will have."""
+    before, old = contents(second), layout(second)
+    assert [len(before[name]) for name in ("requests", *DOCUMENTS)] == [3, 1, 1]
+    assert migration.steps(second) == 1
+    assert migration.migrate(second) is True
+    assert contents(second) == with_traces(before)
+    columns, key = old["requests"]
+    assert layout(second) == {**old, "requests": ([*columns, TRACE_ID], key)}
+    assert write(second, [finished(trace=Traced("0af7651916cd43dd8448eb211c80319c"))]).refused == []
+    with second.read() as connection:
+        traces = connection.execute(select(REQUESTS.c.id, REQUESTS.c.trace_id).order_by(REQUESTS.c.id)).all()
+    assert [tuple(row) for row in traces] == [
+        *((row["id"], None) for row in before["requests"]),
+        (before["requests"][-1]["id"] + 1, "0af7651916cd43dd8448eb211c80319c"),
+    ]
+    check_sums(second)
+
+
+def test_a_sidecar_of_before_still_writes(second: Database) -> None:
+    """One of a fleet that is not updated yet: it does not know the column."""
+    migration.migrate(second)
+    with second.write() as connection:
+        table = reflected(connection)["requests"]
+        row = request_row(finished(), *WRITING)
+        del row["trace_id"]
+        connection.execute(insert(table).values(row))
+    assert count(second) == 4
 
 
 def test_there_and_back(first: Database) -> None:
@@ -94,6 +162,16 @@ def test_there_and_back(first: Database) -> None:
     assert contents(first) == before
     migration.migrate(first)
     assert [count(first, name) for name in DOCUMENTS] == [0, 0]
+
+
+def test_back_without_traces(second: Database) -> None:
+    before, old = contents(second), layout(second)
+    migration.migrate(second)
+    with second.write() as connection:
+        connection.execute(update(REQUESTS).values(trace_id="0af7651916cd43dd8448eb211c80319c"))
+    go_to(second, "0002")
+    assert layout(second) == old
+    assert contents(second) == before
 
 
 def test_a_row_that_somebody_has_put_there_is_in_nobodys_way(first: Database) -> None:

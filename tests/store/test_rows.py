@@ -18,7 +18,7 @@ from exporter.store.reader import read_figures, read_page
 from exporter.store.rows import AMOUNT_LIMIT, KEY_BYTES, Finished, request_row
 from exporter.store.sample import Sample
 from exporter.store.schema import REQUESTS, SAMPLES
-from tests.store.requests import DAY_US, MIDNIGHT_US, check_sums, clear, count, finished, request_ids, write
+from tests.store.requests import DAY_US, MIDNIGHT_US, Traced, check_sums, clear, count, finished, request_ids, write
 from tests.telemetry.examples import CHAT, NOTHING_KNOWN, record
 
 GOOD = [finished(request_id="good-0"), finished(request_id="good-1")]
@@ -178,6 +178,7 @@ def test_a_row_says_what_its_record_says() -> None:
         generation_seconds=0.000_020,
         prompt_tokens_per_second=21.5,
         output_tokens_per_second=22.5,
+        trace=Traced("tr-1"),
     )
     decision = made.decision
     assert isinstance(decision, Decision)
@@ -228,18 +229,27 @@ def test_a_row_says_what_its_record_says() -> None:
         "score": decision.score,
         "wanted_tier": decision.wanted_tier,
         "fallback": decision.fallback,
+        "trace_id": "tr-1",
     }
+
+
+def test_a_trace_that_is_not_sampled_is_none() -> None:
+    assert request_row(odd({"trace": Traced("tr-1", sampled=False)}), 1, "box")["trace_id"] is None
+    assert request_row(odd({"trace": Traced("")}), 1, "box")["trace_id"] is None
+    assert request_row(odd({"trace": None}), 1, "box")["trace_id"] is None
 
 
 def test_a_row_is_complete_and_comes_back(database: Database) -> None:
     """Also one of which nothing is known: unknown is NULL."""
     unknown = finished(request_id="unknown", model=None, **NOTHING_KNOWN, origin=None, message_count=None)
-    rows = [request_row(each, 7, "box:8001") for each in (GOOD[0], unknown)]
+    traced = finished(request_id="traced", trace=Traced("0af7651916cd43dd8448eb211c80319c"))
+    rows = [request_row(each, 7, "box:8001") for each in (traced, unknown)]
     assert rows[0].keys() == {column.name for column in REQUESTS.columns} - {"id"}
-    write(database, [GOOD[0], unknown])
+    write(database, [traced, unknown])
     with database.read() as connection:
         found = connection.execute(select(REQUESTS).order_by(REQUESTS.c.id)).mappings().all()
     assert [{key: value for key, value in row.items() if key != "id"} for row in found] == rows
+    assert found[0]["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
     nullable = {column.name for column in REQUESTS.columns if column.nullable}
     known = {key for key in nullable if found[1][key] is not None}
     assert known == {"upstream", "requested_model", "served_model", "status_code", "error_type"} & known

@@ -50,14 +50,14 @@ class Easel:
         # Grafana leaves out what is out of sight, so all of the page is in sight.
         page = self.browser.new_page(viewport={"width": self.width, "height": _tall_enough(data)})
         try:
-            complaints = _listen(page)
+            complaints = listen(page)
             page.route("**/*", lambda route: _serve(route, data))
             page.goto(f"{ADDRESS}/index.html")
             page.wait_for_selector("body[data-state]", state="attached", timeout=WAIT_MILLISECONDS)
             state = page.evaluate("document.body.dataset.state")
             if state != "ready":
                 raise DrawingError(f"{state}\n" + "\n".join(complaints))
-            return Drawing(_shrink(page.locator(".board").screenshot()), tuple(complaints))
+            return Drawing(shrink(page.locator(".board").screenshot()), tuple(complaints))
         finally:
             page.close()
 
@@ -65,9 +65,7 @@ class Easel:
 @contextmanager
 def easel(width: int) -> Iterator[Easel]:
     """Chromium of the system. Raises DrawingError when there is none, or the page is not built."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        raise DrawingError("needs chromium (Debian package chromium)")
+    program = find_chromium()
     if not (BUILT / "index.html").exists():
         raise DrawingError(f"the page is not built: npm ci && npm run build in {BUILT.parent}")
     with sync_playwright() as playwright:
@@ -76,12 +74,21 @@ def easel(width: int) -> Iterator[Easel]:
         browser.close()
 
 
+def find_chromium() -> str:
+    """Where it is. Raises DrawingError when it is nowhere."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        raise DrawingError("needs chromium (Debian package chromium)")
+    return program
+
+
 def _tall_enough(data: dict[str, Any]) -> int:
     lines: int = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in data["panels"])
     return HEAD_PIXELS + lines * LINE_PIXELS
 
 
-def _listen(page: Page) -> list[str]:
+def listen(page: Page) -> list[str]:
+    """What the page complains about, from now on."""
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -100,7 +107,7 @@ def _serve(route: Route, data: dict[str, Any]) -> None:
         route.fulfill(status=404, body="")
 
 
-def _shrink(png: bytes) -> bytes:
+def shrink(png: bytes) -> bytes:
     """The picture with a palette, a third of the size, where Pillow is installed."""
     if importlib.util.find_spec("PIL") is None:
         return png

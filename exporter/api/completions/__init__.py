@@ -5,8 +5,6 @@ be read. All of it comes from the store. Its page is docs/api-completions.md.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,8 +15,9 @@ from exporter.api.completions.documents import Metrics as MetricsDocument
 from exporter.api.completions.errors import refuse
 from exporter.api.completions.listing import Heading, Listing, read_pages
 from exporter.api.completions.metrics import metrics as shape_metrics
-from exporter.api.completions.queries import PAGE, PERIOD, BadQueryError, read_page_query, read_period
+from exporter.api.completions.queries import PAGE, PERIOD, read_page_query, read_period
 from exporter.api.documents import json_answer
+from exporter.api.history import NO_STORE, RETRY, RETRY_ABOUT, STORE_AWAY, guard
 from exporter.api.operation import Answer, Operation
 from exporter.api.room import Room
 from exporter.api.views import Views
@@ -29,16 +28,9 @@ from exporter.utc import utc
 METRICS = "/metrics"
 REQUESTS = "/completion_requests"
 HEALTH = "/health"
-STORE_AWAY = "the store cannot be read now; the log of the sidecar says why"
-"""What the database says may name hosts and users, which is nobody's business."""
-NO_STORE = "history is off: store.url is none"
-RETRY = {"retry-after": "5"}
-RETRY_ABOUT = {"Retry-After": "Seconds, where it is worth a try again"}
 MICROSECONDS = 1_000_000
 
 log = logging.getLogger(__name__)
-
-Read = Callable[[Request, Past], Coroutine[Any, Any, Response]]
 
 BAD = Answer("A parameter cannot be understood; `detail` says which", Failure, example=examples.BAD)
 AWAY = Answer(
@@ -72,7 +64,7 @@ def metrics_of(views: Views) -> Operation:
 
     figures = Answer("Figures over a period, all time by default", MetricsDocument, example=examples.METRICS)
     return Operation(
-        *("GET", METRICS, _guard(views, read), "get_completion_metrics", "Figures over finished requests"),
+        *("GET", METRICS, guard(views.past, refuse, read), "get_completion_metrics", "Figures over finished requests"),
         {200: figures, 400: BAD, 503: AWAY},
         "Of the requests that finished from `start` to `end`, both included. Milliseconds and tokens.",
         parameters=PERIOD,
@@ -91,7 +83,13 @@ def list_of(views: Views) -> Operation:
 
     rows = Answer("Requests, the newest first", list[CompletionRequest], example=examples.ROWS)
     return Operation(
-        *("GET", REQUESTS, _guard(views, read), "get_completion_requests", "Finished requests, the newest first"),
+        *(
+            "GET",
+            REQUESTS,
+            guard(views.past, refuse, read),
+            "get_completion_requests",
+            "Finished requests, the newest first",
+        ),
         {200: rows, 400: BAD, 503: AWAY},
         "All of them by default. To page: `limit`, and `before` with the `timestamp` of the last row so far. A page is "
         "longer than `limit` where more requests finished in the same microsecond as its last one.",
@@ -126,22 +124,3 @@ def health_of(views: Views) -> Operation:
 def unhealthy(wall: float, reason: str) -> Unhealthy:
     """The document of a store that cannot be read."""
     return {"status": "unhealthy", "timestamp": utc(wall), "detail": reason}
-
-
-def _guard(views: Views, read: Read) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    """The handler: why not, where there is no store, none that answers, or no sense in what is asked for."""
-
-    async def handle(request: Request) -> Response:
-        if views.past is None:
-            return refuse(503, NO_STORE)
-        try:
-            return await read(request, views.past)
-        except BadQueryError as error:
-            return refuse(400, str(error))
-        except StoreError as error:
-            log.warning("the store cannot be read", extra={"reason": str(error)})
-            refusal = refuse(503, STORE_AWAY)
-            refusal.headers.update(RETRY)
-            return refusal
-
-    return handle

@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from exporter.api.history import BadQueryError
 from exporter.api.operation import Parameter
 from exporter.dates import PATTERN, read_date
 from exporter.store.figures import Period
@@ -31,10 +32,6 @@ PAGE = (
     Parameter("limit", "At most so many, the newest.", Limit),
     Parameter("before", "Requests that finished earlier: the `timestamp` of the last row so far.", Date),
 )
-
-
-class BadQueryError(ValueError):
-    """A parameter cannot be understood; the message, for the client, says which, and why."""
 
 
 class PageQuery(NamedTuple):

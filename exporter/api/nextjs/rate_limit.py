@@ -11,14 +11,14 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import ConfigurationError
 
-from exporter.api.nextjs.windows import Windows
+from exporter.api.client_address import network
+from exporter.api.windows import Windows
 from exporter.errors import StartupError
 
 if TYPE_CHECKING:
@@ -138,19 +138,6 @@ class SharedCounting:
     @property
     def _client(self) -> Redis:
         return cast("Redis", self._storage.bridge.get_connection())  # type: ignore[attr-defined]
-
-
-def network(address: str) -> str:
-    """What is counted as one: an IPv4 address, also where it comes as an IPv6 one, and the network (/64) of an IPv6
-    address, since that is what one customer has."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped) if mapped is not None else str(ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def _storage(url: str) -> RedisStorage:

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.documents import encode
+from exporter.api.files import File
 from exporter.api.openapi.document import describe
-from exporter.api.openapi.files import File
 from exporter.api.openapi.page import HTML, PATH, make_page, parts
 from exporter.api.operation import JSON, Answer, Operation
 from exporter.api.room import Room

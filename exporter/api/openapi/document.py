@@ -118,7 +118,8 @@ def _operation(room: Room, operation: Operation, schemas: Schemas, *, keys: bool
         described["parameters"] = parameters
     if operation.body is not None:
         schema = schemas.of(operation.body, VALIDATION)
-        described["requestBody"] = {"required": operation.body_required, "content": {JSON: {"schema": schema}}}
+        content = {operation.body_media: {"schema": schema}}
+        described["requestBody"] = {"required": operation.body_required, "content": content}
     answers = {**_common(room, operation, keys=keys), **operation.answers}
     described["responses"] = {str(status): _response(answers[status], schemas) for status in sorted(answers)}
     if keys and operation.open:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from importlib.resources import files
 
-from exporter.api.openapi.files import File
+from exporter.api.files import File
 
 PATH = "/api/docs"
 HTML = "text/html"

@@ -36,8 +36,8 @@ def shape_resources(snapshot: Snapshot, *, connections: int) -> Resources:
 def shape_context_utilization(servers: Iterable[LlamaServerSnapshot], active_queries: int) -> ContextUtilization:
     """How much of the room in all slots is taken by what they work on."""
     models = slots.loaded(servers)
-    total = sum(slots.context_total(model) for model in models)
-    used = min(sum(slots.context_used(model) for model in models), total)
+    total = sum(model.context_tokens or 0 for model in models)
+    used = min(sum(model.context_tokens_used or 0 for model in models), total)
     return {
         "percentage": percent(used / total if total else 0.0),
         "tokensUsed": used,

@@ -17,15 +17,3 @@ def models_up(servers: Iterable[LlamaServerSnapshot]) -> Iterator[ModelSnapshot]
 def loaded(servers: Iterable[LlamaServerSnapshot]) -> list[ModelSnapshot]:
     """Those that are in memory."""
     return [model for model in models_up(servers) if model.state is ModelState.LOADED]
-
-
-def context_used(model: ModelSnapshot) -> int:
-    """Tokens in the slots that work, as far as the build tells. What idle slots hold is a cache."""
-    return sum(slot.context_used or 0 for slot in model.slots if slot.processing)
-
-
-def context_total(model: ModelSnapshot) -> int:
-    """Tokens that all slots have room for; 0 where that is not known."""
-    if model.slots:
-        return sum(slot.context_size or model.context_size or 0 for slot in model.slots)
-    return (model.context_size or 0) * (model.total_slots or 0)

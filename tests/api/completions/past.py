@@ -15,7 +15,17 @@ from exporter.api import admin, completions
 from exporter.api.views import Views
 from exporter.errors import StoreError
 from exporter.keys import KeyRing
-from exporter.store.figures import Cursor, Figures, Group, MachinePoint, Period, StoredRequest, Sums
+from exporter.store.figures import (
+    Cursor,
+    Figures,
+    Filter,
+    Group,
+    MachinePoint,
+    Period,
+    StoredCourse,
+    StoredRequest,
+    Sums,
+)
 from tests.api.views import WALL, make_views
 
 T = TypeVar("T")
@@ -89,6 +99,11 @@ class FakePast:
         rows = behind[:count]
         written = await asyncio.to_thread(shape, rows)
         return written, place(rows[-1]) if len(behind) > count else None
+
+    async def newest(self, which: Filter, count: int, shape: Callable[[Sequence[StoredCourse]], T]) -> T:
+        """None of them: another room asks for these."""
+        self._check()
+        return await asyncio.to_thread(shape, ())
 
     async def machine(self, start_us: int, end_us: int, step_seconds: int, instance: str) -> list[MachinePoint]:
         self._check()

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from exporter.api.nextjs.rate_limit import RateLimit, Verdict, network
+from exporter.api.nextjs.rate_limit import RateLimit, Verdict
 from exporter.errors import StartupError
 from tests.api.views import WALL, Clock
 
@@ -45,23 +45,6 @@ async def test_addresses_are_counted_each_by_itself() -> None:
         assert first is not None
         assert second is not None
         assert (first.admitted, second.admitted) == (True, False)
-
-
-@pytest.mark.parametrize(
-    ("address", "counted"),
-    [
-        ("10.0.0.1", "10.0.0.1"),
-        ("::ffff:10.0.0.1", "10.0.0.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("::1", "::/64"),
-        ("/run/admin.sock", "/run/admin.sock"),
-        ("", ""),
-    ],
-)
-def test_what_counts_as_one(address: str, counted: str) -> None:
-    assert network(address) == counted
 
 
 async def test_0_is_no_limit() -> None:

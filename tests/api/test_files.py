@@ -9,7 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from exporter.api.openapi.files import File, has_current, takes_gzip
+from exporter.api.files import File, has_current, takes_gzip
 
 PLAIN = b"the same, again and again; " * 100
 

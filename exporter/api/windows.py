@@ -1,5 +1,5 @@
-"""Counting in memory how often each address came, for `rate_limit`: storage for the library `limits`, whose own looks
-at every address in every request, in tasks of its own.
+"""Counting in memory how often each address came, for `nextjs.rate_limit` and `monitoring.attempts`: storage for the
+library `limits`, whose own looks at every address in every request, in tasks of its own.
 
 All windows are equally long, so they end in the order in which they began: what is over stands at the front.
 """

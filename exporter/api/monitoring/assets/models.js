@@ -1,0 +1,162 @@
+// The llama-servers and their models; loading and unloading.
+
+import { List, bar, byId, element, named, setAttribute, setText, show } from "./elements.js";
+import { SignedOut, ask } from "./feed.js";
+import * as format from "./format.js";
+
+const EVERY_MS = 5000;
+const MOVING_MS = 1000;
+const MOVING = ["loading", "unloading"];
+const STATES = {
+  ready: "answers",
+  busy: "busy: it answers requests, but not the health check",
+  loading: "is loading its model",
+  unreachable: "does not answer",
+  error: "answers, but not as it should",
+};
+
+export class Models {
+  constructor(signedOut) {
+    this.signedOut = signedOut;
+    this.askedAt = null;
+    this.asked = new Map();
+    this.upstreams = new List(byId("upstreams"), (each) => each.name, makeUpstream);
+    this.list = new List(byId("model-list").tBodies[0], (model) => model.name, (model) => this.makeModel(model));
+  }
+
+  now(now) {
+    this.upstreams.show(now.upstreams);
+  }
+
+  visit(here) {
+    this.here = here;
+    if (here) this.refresh();
+  }
+
+  connection(state) {
+    this.connected = state === "live" || state === "polling";
+  }
+
+  tick() {
+    const wait = this.isMoving ? MOVING_MS : EVERY_MS;
+    if (this.here && this.connected && Date.now() - (this.askedAt ?? 0) >= wait - 100) this.refresh();
+  }
+
+  async refresh() {
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      const said = await ask("/monitoring/models");
+      this.askedAt = Date.now();
+      this.show(said);
+    } catch (error) {
+      if (error instanceof SignedOut) this.signedOut();
+      else if (this.askedAt === null) setText(byId("models-note"), `The models cannot be shown: ${error.message}.`);
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  show({ models, total, loads_on: loadsOn }) {
+    this.isMoving = models.some((model) => MOVING.includes(model.status)) || this.asked.size > 0;
+    for (const model of models) if (MOVING.includes(model.status) || this.asked.get(model.name)?.status !== model.status) this.asked.delete(model.name);
+    this.list.show(models);
+    setText(byId("models-count"), models.length < total ? `the first ${format.count(models.length)} of ${format.count(total)} ` : `${format.count(total)} `);
+    const note = loadsOn
+      ? `Models are loaded and unloaded on ${loadsOn}.`
+      : "No llama-server here loads models on demand. To load and unload them here, start one in router mode (without -m), or have the sidecar run one (--manage-llama-server PATH).";
+    setText(byId("models-note"), models.length ? note : `No llama-server has told of its models yet. ${note}`);
+  }
+
+  makeModel(model) {
+    const cell = (properties) => element("td", properties);
+    const [state, server, tier, quantization] = [cell({}), cell({ class: "wide" }), cell({ class: "wide" }), cell({ class: "wide" })];
+    const [size, slots, context, action] = [cell({ class: "number wide" }), cell({ class: "number wide" }), cell({ class: "number wide" }), cell({ class: "action" })];
+    const word = element("span", { class: "state" });
+    const more = element("span", { class: "quiet note block" });
+    const [meter, fill] = bar(`Loading ${model.name}`);
+    state.append(word, meter, more);
+    const button = element("button", { type: "button" });
+    action.append(button);
+    let now = model;
+    button.addEventListener("click", () => this.act(now));
+    const node = element("tr", { "data-model": model.name }, element("th", { scope: "row" }, named("span", model.name, { class: "cut" })), state, server, tier, quantization, size, slots, context, action);
+    return [node, (said) => {
+      now = said;
+      const asked = this.asked.get(said.name);
+      setText(word, asked ? (asked.verb === "load" ? "loading" : "unloading") : said.status);
+      setAttribute(word, "data-state", asked ? "loading" : said.status);
+      const progress = said.status === "loading" ? said.progress : null;
+      show(meter, progress !== null);
+      fill(progress, progress === null ? "" : format.share(progress));
+      const left = said.status === "loading" && said.remaining_seconds !== null ? `about ${format.span(said.remaining_seconds)} left` : "";
+      const stage = said.status === "loading" && said.stage ? format.words(said.stage) : "";
+      setText(more, said.error ?? [progress === null ? "" : format.share(progress), stage, left].filter(Boolean).join(", "));
+      setText(server, said.upstream ?? format.UNKNOWN);
+      setText(tier, said.tier ?? format.UNKNOWN);
+      setText(quantization, said.quantization ?? format.UNKNOWN);
+      setText(size, format.bytes(said.size_bytes));
+      setText(slots, said.slots === null ? format.UNKNOWN : `${format.count(said.slots_busy)} of ${format.count(said.slots)}`);
+      setText(context, said.context_tokens === null ? format.count(said.context_size) : `${format.count(said.context_tokens_used)} of ${format.count(said.context_tokens)}`);
+      show(button, said.can_load || said.can_unload);
+      setText(button, said.can_unload ? "Unload" : said.status === "error" ? "Load again" : "Load");
+      setAttribute(button, "aria-label", `${button.textContent} ${said.name}`);
+      button.disabled = Boolean(asked) || MOVING.includes(said.status);
+    }];
+  }
+
+  async act(model) {
+    const verb = model.can_unload ? "unload" : "load";
+    this.asked.set(model.name, { verb, status: model.status });
+    this.say(verb === "load" ? `Loading ${model.name}.` : `Unloading ${model.name}.`);
+    this.isMoving = true;
+    try {
+      await ask(`/api/models/${encodeURIComponent(model.name)}/${verb}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+    } catch (error) {
+      this.asked.delete(model.name);
+      if (error instanceof SignedOut) this.signedOut();
+      else this.say(`${model.name} was not ${verb}ed: ${error.message}`, true);
+    }
+    this.refresh();
+  }
+
+  say(text, isBad = false) {
+    setText(byId("models-message"), text);
+    byId("models-message").classList.toggle("bad", isBad);
+  }
+}
+
+function makeUpstream(upstream) {
+  const word = element("span", { class: "state", figure: `upstreams.${upstream.name}.state` });
+  const since = element("span", { class: "quiet" });
+  const reason = element("p", { class: "note bad" });
+  const tiers = element("span", { class: "tags" });
+  const line = (name, label) => {
+    const value = element("span", { figure: `upstreams.${upstream.name}.${name}` });
+    const [meter, fill] = bar(`${label} of ${upstream.name}`);
+    return { node: element("div", { class: "line" }, element("p", { class: "meter-head" }, element("span", { class: "quiet", text: label }), value), meter), value, meter, fill };
+  };
+  const [slots, context] = [line("slots", "Slots working"), line("context", "Context used")];
+  const more = element("p", { class: "quiet note" });
+  const node = element("li", { class: "card upstream", "data-upstream": upstream.name },
+    element("div", { class: "card-head" }, element("h4", {}, named("span", upstream.name, { class: "cut" })), tiers),
+    element("p", {}, word, " ", since), slots.node, context.node, reason, more);
+  return [node, (now) => {
+    setAttribute(word, "data-state", now.up === null ? "unknown" : now.up ? "running" : "error");
+    setText(word, now.state === null ? "not looked at yet" : STATES[now.state]);
+    setText(since, now.since ? `since ${format.time(now.since)}` : "");
+    setText(tiers, now.tiers.join(", "));
+    setText(reason, now.up === false ? now.reason ?? "" : "");
+    const fill = (part, used, total, without) => {
+      setText(part.value, total ? `${format.count(used)} of ${format.count(total)}` : without);
+      show(part.meter, Boolean(total));
+      if (total) part.fill((used ?? 0) / total, part.value.textContent);
+    };
+    fill(slots, now.slots_busy, now.slots, format.UNKNOWN);
+    fill(context, now.context_tokens_used, now.context_tokens, format.UNKNOWN);
+    const models = now.router ? `${format.count(now.models_loaded)} of ${format.count(now.models)} models loaded` : "";
+    const waiting = now.requests_deferred ? `${format.count(now.requests_deferred)} requests wait for a slot` : "";
+    const untold = now.up && now.context_tokens === null ? "start it with --slots to see its context" : "";
+    setText(more, [models, waiting, untold].filter(Boolean).join("; "));
+  }];
+}

@@ -1,0 +1,230 @@
+// The last finished requests: a list that stays where it is while it is read, filters, and where the time of each went.
+
+import { FILTERS } from "./address.js";
+import { List, byId, element, named, setAttribute, setText, show } from "./elements.js";
+import { SignedOut, ask } from "./feed.js";
+import * as format from "./format.js";
+import { timeline } from "./timeline.js";
+
+const LIMIT = 200;
+const STORED_MS = 700;
+const EVERY_MS = 5000;
+const AGAIN = 4;
+
+export class Requests {
+  // `go(changes, replace)` changes what the address says.
+  constructor(go, signedOut) {
+    this.go = go;
+    this.signedOut = signedOut;
+    this.rows = [];
+    this.waiting = [];
+    this.filters = {};
+    this.known = { model: new Set(), tier: new Set() };
+    this.inFlight = new Set();
+    this.askedAt = null;
+    this.list = new List(byId("finished").tBodies[0], (row) => row.key, (row) => (row.detail ? makeDetail(row) : this.makeRow(row)));
+    this.form = byId("filters");
+    this.form.addEventListener("change", () => this.choose());
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.form.addEventListener("reset", (event) => {
+      event.preventDefault();
+      this.go({ filters: Object.fromEntries(FILTERS.map((name) => [name, ""])), request: "" });
+    });
+    byId("newer").addEventListener("click", () => this.takeWaiting());
+    byId("requests-scroll").addEventListener("scroll", () => this.isAtTop() && this.takeWaiting(), { passive: true });
+  }
+
+  choose() {
+    this.go({ filters: Object.fromEntries(FILTERS.map((name) => [name, this.form.elements[name].value])), request: "" });
+  }
+
+  visit(here, state) {
+    const filters = JSON.stringify(state.filters);
+    const arrived = here && !this.here;
+    this.here = here;
+    this.open = state.request;
+    for (const name of FILTERS) this.select(name, state.filters[name]);
+    if (filters !== this.chosen) {
+      this.chosen = filters;
+      this.filters = state.filters;
+      this.forget();
+    }
+    if (here && (arrived || this.askedAt === null)) this.refresh();
+    this.show();
+  }
+
+  select(name, value) {
+    const select = this.form.elements[name];
+    if (value && ![...select.options].some((option) => option.value === value)) this.offer(name, value);
+    select.value = value;
+  }
+
+  // Choices grow, and keep their order.
+  offer(name, value) {
+    if (!value || this.known[name]?.has(value)) return;
+    const select = this.form.elements[name];
+    if (select.options.length > 200) return;
+    this.known[name]?.add(value);
+    const after = [...select.options].slice(1).find((option) => option.value > value) ?? null;
+    select.insertBefore(element("option", { value, text: value }), after);
+  }
+
+  now(now) {
+    this.history = now.history;
+    this.recording = now.recording;
+    for (const tier of now.tiers) this.offer("tier", tier.name);
+  }
+
+  // What is in flight no more is about to be stored.
+  active({ active_requests: rows = [] }) {
+    const now = new Set(rows.map((row) => row.request_id));
+    const ended = [...this.inFlight].some((id) => !now.has(id));
+    this.inFlight = now;
+    if (ended && this.here) this.soon(STORED_MS, AGAIN);
+  }
+
+  // The store is written twice a second, as a rule: what is not there yet is looked for again.
+  soon(wait, again) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(async () => {
+      const found = await this.refresh();
+      if (!found && again > 1) this.soon(STORED_MS, again - 1);
+    }, wait);
+  }
+
+  connection(state) {
+    this.connected = state === "live" || state === "polling";
+  }
+
+  tick() {
+    if (this.here && this.connected && Date.now() - (this.askedAt ?? 0) > EVERY_MS) this.refresh();
+  }
+
+  forget() {
+    this.rows = [];
+    this.waiting = [];
+    this.askedAt = null;
+    this.problem = null;
+    this.run = null;
+    clearTimeout(this.timer);
+  }
+
+  // Asks for what is newer than what there is. Returned is whether there was something.
+  async refresh() {
+    if (this.busy && this.run === this.busy) return false;
+    const run = (this.run = this.busy = Symbol("run"));
+    const query = new URLSearchParams({ limit: LIMIT });
+    for (const name of FILTERS) if (this.filters[name]) query.set(name, this.filters[name]);
+    const newest = this.waiting[0] ?? this.rows[0];
+    if (newest) query.set("behind", newest.id);
+    try {
+      const said = await ask(`/monitoring/requests?${query}`);
+      if (this.run !== run) return false;
+      this.problem = null;
+      this.searched = said.searched;
+      this.askedAt = Date.now();
+      this.take(said.requests);
+      return said.requests.length > 0;
+    } catch (error) {
+      if (error instanceof SignedOut) this.signedOut();
+      else if (this.run === run) this.problem = error.message;
+      this.askedAt ??= Date.now();
+      return false;
+    } finally {
+      if (this.busy === run) this.busy = null;
+      this.show();
+    }
+  }
+
+  take(found) {
+    for (const each of found) this.offer("model", each.model);
+    for (const each of found) this.offer("tier", each.tier);
+    this.waiting = [...found, ...this.waiting].slice(0, LIMIT);
+    if (!this.rows.length || (this.isAtTop() && !this.open)) this.takeWaiting();
+  }
+
+  takeWaiting() {
+    if (!this.waiting.length) return;
+    this.rows = [...this.waiting, ...this.rows].slice(0, LIMIT);
+    this.waiting = [];
+    this.show();
+  }
+
+  isAtTop() {
+    return byId("requests-scroll").scrollTop < 8;
+  }
+
+  show() {
+    if (!this.here) return;
+    const rows = this.rows.map((row) => ({ ...row, key: `${row.id}`, isOpen: row.request_id === this.open }));
+    this.list.show(rows.flatMap((row) => (row.isOpen ? [row, { ...row, key: `${row.id} detail`, detail: true }] : [row])));
+    show(byId("newer"), this.waiting.length > 0);
+    setText(byId("newer"), `Show ${this.waiting.length} newer`);
+    const filtered = FILTERS.some((name) => this.filters[name]);
+    setText(byId("requests-count"), this.askedAt === null ? "" : `${format.count(this.rows.length)} shown${filtered ? `, of the last ${format.count(this.searched)}` : ""}`);
+    this.showEmpty(filtered);
+  }
+
+  showEmpty(filtered) {
+    const empty = byId("requests-empty");
+    const words = this.words(filtered);
+    show(empty, words !== null);
+    show(byId("requests-scroll"), this.rows.length > 0);
+    if (words === null || words.join() === this.said) return;
+    this.said = words.join();
+    empty.replaceChildren(element("h3", { text: words[0] }), element("p", { text: words[1] }));
+  }
+
+  // What there is to say instead of a list, and what to do.
+  words(filtered) {
+    if (this.history === false) return ["No history is kept", "Set store.url (--store) to a file or a database, and start the sidecar anew: the last requests then stand here."];
+    if (this.problem && !this.rows.length) return ["The requests cannot be shown", `${this.problem}. They are asked for again every 5 s.`];
+    if (this.rows.length) return null;
+    if (this.askedAt === null) return ["Loading", "The last requests are being read from the store."];
+    if (filtered) return ["No such request", `None of the last ${format.count(this.searched)} requests is like that. Clear a filter to see others.`];
+    return ["No request has finished yet", "The overview has a command to try."];
+  }
+
+  makeRow(row) {
+    const button = element("button", { type: "button", class: "opener", "aria-label": `${format.time(row.finished_at)}: where its time went` }, element("time", { datetime: row.finished_at, title: format.exactTime(row.finished_at), text: format.time(row.finished_at) }));
+    button.addEventListener("click", () => {
+      this.go({ request: this.open === row.request_id ? "" : row.request_id }, true);
+    });
+    const cell = (text, properties = {}) => element("td", { ...properties, text });
+    const model = row.model ?? format.UNKNOWN;
+    const node = element("tr", { "data-request": row.request_id, "data-outcome": row.outcome },
+      element("td", {}, button),
+      element("th", { scope: "row" }, named("span", model, { class: "cut" })),
+      cell(row.tier, { class: "wide" }),
+      element("td", {}, element("span", { class: `outcome ${row.outcome}`, text: format.words(row.outcome) }), row.fallback ? element("span", { class: "tag", text: "fallback" }) : null),
+      cell(format.count(row.output_tokens), { class: "number wide" }),
+      cell(format.seconds(row.timeline.first_token_seconds), { class: "number wide" }),
+      cell(format.speed(row.output_tokens_per_second), { class: "number wide" }),
+      cell(format.seconds(row.duration_seconds), { class: "number" }));
+    return [node, (now) => setAttribute(button, "aria-expanded", now.isOpen)];
+  }
+}
+
+function makeDetail(row) {
+  const close = timeline(row);
+  const facts = [
+    ["Status", row.status_code === null ? "no answer" : String(row.status_code)],
+    row.error_type && ["Error", row.error_type],
+    row.finish_reason && ["Finish reason", row.finish_reason],
+    ["Operation", `${format.words(row.operation)}${row.streamed ? ", streamed" : ""}`],
+    ["Server", row.upstream ?? "none was tried"],
+    row.requested_model !== row.model && row.requested_model && ["Asked for", row.requested_model],
+    row.origin && ["From", row.origin],
+    row.complexity && ["Complexity", row.complexity.toLowerCase()],
+    row.wanted_tier && row.wanted_tier !== row.tier && ["Wanted tier", row.wanted_tier],
+    ["Prompt tokens", `${format.count(row.input_tokens)}${row.cached_tokens ? `, ${format.count(row.cached_tokens)} of them cached` : ""}`],
+    ["Generated tokens", format.count(row.output_tokens)],
+    row.attempts > 1 && ["Attempts", format.count(row.attempts)],
+    ["Request id", row.request_id],
+    ["Trace id", row.trace_id ?? "none: it was not traced"],
+  ].filter(Boolean);
+  const node = element("tr", { class: "detail", "data-detail": row.request_id }, element("td", { colspan: 8 },
+    close,
+    element("dl", { class: "facts" }, ...facts.map(([name, value]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value, "data-fact": name }))))));
+  return [node, () => {}];
+}
