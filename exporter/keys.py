@@ -1,4 +1,5 @@
-"""API keys: kept as digests, compared in constant time, understood in the two forms that clients send them in."""
+"""API keys: kept as digests, compared in constant time, understood in the two forms that clients send them in; and what
+the cookies are called that stand for one."""
 
 from __future__ import annotations
 
@@ -12,6 +13,11 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 CREDENTIAL_FIELDS = frozenset((b"authorization", b"x-api-key"))
 """Header fields that carry credentials."""
+
+SESSION_COOKIE = "llama_exporter_"
+SECURE_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
+"""How the names of our sessions' cookies begin. Those of the second are from TLS: browsers take such a name from nobody
+else (RFC 6265bis, 4.1.3.2)."""
 
 
 KEY_WANTED = "a valid API key is required, as `Authorization: Bearer KEY` or `x-api-key: KEY`"

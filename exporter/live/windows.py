@@ -20,7 +20,9 @@ BUCKET_SECONDS = 10
 CELL_SECONDS = 60
 WINDOW_SECONDS = 1800
 SERIES_LIMIT = 32
-"""Pairs of tier and model that have distributions of their own in each minute; those beyond share one."""
+"""Pairs of tier and model that have distributions of their own in each minute; those beyond share one for each tier."""
+TIER_LIMIT = 32
+"""Tiers that have such a shared one; those beyond share one together."""
 OTHER = "other"
 _BUCKETS = WINDOW_SECONDS // BUCKET_SECONDS
 _CELLS = WINDOW_SECONDS // CELL_SECONDS + 1
@@ -234,7 +236,9 @@ class Windows:
         cell = self._cells[-1].series
         key = query.tier, query.model
         if key not in cell and len(cell) >= SERIES_LIMIT:
-            key = OTHER, OTHER
+            key = query.tier, OTHER
+            if key not in cell and len(cell) >= SERIES_LIMIT + TIER_LIMIT:
+                key = OTHER, OTHER
         series = cell.get(key)
         if series is None:
             series = cell[key] = _Series()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ from exporter.store.database import Database
 from exporter.store.report import LINES, Report
 from exporter.store.retention import measure
 from exporter.store.schema import REQUESTS, SAMPLES
+
+PATIENCE_SECONDS = 300.0
+"""For so long tables that others use are tried to be updated."""
 
 
 class Export(NamedTuple):
@@ -55,11 +59,7 @@ def migrate_tables(settings: StoreSettings) -> str:
             migration.check(found)
             return f"the tables are of revision {found} already"
         with _bar(migration.steps(database), "step") as bar:
-
-            def advance(_: str) -> None:
-                bar.update()
-
-            migration.migrate(database, advance)
+            _migrate(database, bar)
         was = "made the tables" if found is None else f"updated the tables from revision {found}"
         return f"{was}: they are of revision {migration.NEWEST} now"
 
@@ -92,6 +92,30 @@ def export_rows(settings: StoreSettings, wanted: Export) -> None:
             for page in export.pages(database, selection):
                 file.write(write(page).encode())
                 bar.update(len(page))
+
+
+def _migrate(database: Database, bar: tqdm[NoReturn]) -> None:
+    """Again and again, while others use the tables; what is waited for is said once."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    told: set[str] = set()
+
+    def advance(_: str) -> None:
+        bar.update()
+
+    def tell(reason: str) -> None:
+        if reason not in told:
+            told.add(reason)
+            tqdm.write(f"waiting: {reason}", file=sys.stderr)
+
+    while True:
+        try:
+            migration.migrate(database, advance, tell)
+            return
+        except migration.TablesInUseError as error:
+            if time.monotonic() >= deadline:
+                raise
+            tell(str(error))
+            bar.reset()
 
 
 def _check_sums(database: Database, report: Report) -> None:

@@ -66,6 +66,7 @@ REQUESTS = Table(
     Column("fallback", Boolean),
     Column("trace_id", Text, comment="Of the sampled trace that it is part of, 32 hexadecimal digits"),
     Index("requests_finished", "finished_us", "id"),
+    Index("requests_instance", "instance", "id"),
     sqlite_autoincrement=True,  # no number comes twice, also when the newest rows are deleted: `batch` counts on it
 )
 """Finished requests that asked a model for something."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from http.cookies import SimpleCookie
 from typing import Any
@@ -16,6 +17,7 @@ from tests.api.views import Clock
 HOST = "box.lan:9464"
 OTHER_PORT = "http://box.lan:3000"
 OWN = f"http://{HOST}"
+OWN_TLS = f"https://{HOST}"
 
 
 @pytest.fixture
@@ -36,17 +38,29 @@ def scope(*cookies: str, method: str = "GET", kind: str = "http", **fields: str)
     return request | {"method": method} if kind == "http" else request
 
 
-def name_of(sessions: Sessions) -> str:
+def cookie(sessions: Sessions, origin: str = OWN) -> str:
+    """As the browser sends it that has signed in on a page of this origin."""
     response = Response()
-    sessions.set_cookie(response, scope())
-    return response.headers["set-cookie"].partition("=")[0]
-
-
-def cookie(sessions: Sessions) -> str:
-    """As the browser sends it."""
-    response = Response()
-    sessions.set_cookie(response, scope())
+    sessions.set_cookie(response, scope(origin=origin))
     return response.headers["set-cookie"].partition(";")[0]
+
+
+def name_of(sessions: Sessions, origin: str = OWN) -> str:
+    return cookie(sessions, origin).partition("=")[0]
+
+
+class Forger(TimestampSigner):
+    """Makes what we make, as far as the secret goes."""
+
+    def __init__(self, secret: bytes, clock: Clock) -> None:
+        super().__init__(secret, salt=b"session", key_derivation="hmac", digest_method=hashlib.sha256)
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        return int(self._clock.wall())
+
+    def cookie(self, name: str) -> str:
+        return f"{name}={self.sign(b'tls' if name.startswith('__Host-') else b'plain').decode()}"
 
 
 class TestWhichCookiesAreValid:
@@ -78,14 +92,20 @@ class TestWhichCookiesAreValid:
     def test_not_after_a_change_of_keys(self, clock: Clock, keys: tuple[str, ...]) -> None:
         before, after = make(clock, "one", "two"), make(clock, *keys)
         assert not after.admits(scope(cookie(before)))
-        renamed = f"{name_of(after)}={before.begin()}"
+        renamed = f"{name_of(after)}={cookie(before).partition('=')[2]}"
         assert not after.admits(scope(renamed)), "nor under another name"
 
-    def test_not_one_that_others_have_made(self, clock: Clock) -> None:
-        sessions = make(clock)
-        for secret in ("one", "two", "one\ntwo", ""):
-            forged = TimestampSigner(secret or "x", salt=b"session", key_derivation="hmac").sign(b"1").decode()
-            assert not sessions.admits(scope(f"{name_of(sessions)}={forged}"))
+    @pytest.mark.parametrize("origin", [OWN, OWN_TLS])
+    def test_not_one_that_others_have_made(self, clock: Clock, origin: str) -> None:
+        """They can read here how it is done, but each guess at the keys must cost them."""
+        sessions = make(clock, "one", "two")
+        right = hashlib.scrypt(b"one\ntwo", salt=b"llama-exporter sessions", n=2**14, r=8, p=1, dklen=32)
+        name = name_of(sessions, origin)
+        assert sessions.admits(scope(Forger(right, clock).cookie(name))), "else the rest shows nothing"
+        cheaper = hashlib.scrypt(b"one\ntwo", salt=b"llama-exporter sessions", n=2**4, r=8, p=1, dklen=32)
+        wrong = (b"one\ntwo", b"onetwo", b"two\none", b"one", b"two", b"", hashlib.sha256(b"one\ntwo").digest())
+        for secret in (*wrong, cheaper, right[:-1], right.hex().encode()):
+            assert not sessions.admits(scope(Forger(secret, clock).cookie(name))), secret
 
     def test_not_one_that_was_changed(self, clock: Clock) -> None:
         sessions = make(clock)
@@ -125,6 +145,14 @@ class TestWhichCookiesAreValid:
         both = scope(f"{cookie(first)}; {cookie(second)}")
         assert first.admits(both)
         assert second.admits(both)
+
+    def test_names_are_not_taken_for_each_other(self, clock: Clock) -> None:
+        """A page without TLS can copy what it sees, but not have it sent under the name that only TLS can set."""
+        sessions = make(clock)
+        plain, secure = (cookie(sessions, origin).partition("=") for origin in (OWN, OWN_TLS))
+        assert secure[0] == f"__Host-{plain[0]}"
+        assert not sessions.holds(scope(f"{secure[0]}={plain[2]}"))
+        assert not sessions.holds(scope(f"{plain[0]}={secure[2]}"))
 
 
 class TestWithoutKeys:
@@ -191,6 +219,38 @@ class TestWhoseRequestsPass:
         assert not sessions.admits(scope(held, kind="websocket", origin=OTHER_PORT))
         assert not sessions.admits(scope(kind="websocket", origin=OWN))
 
+    def test_websockets_of_other_sites_do_not_where_browsers_say_so(self, clock: Clock) -> None:
+        """A page of this host without TLS is one of another site, for a browser, than the same with it."""
+        sessions = make(clock)
+        knocking = scope(cookie(sessions), kind="websocket", origin=OWN, sec_fetch_site="cross-site")
+        assert not sessions.admits(knocking)
+        for site in ("same-origin", "same-site", "none"):
+            asked = scope(cookie(sessions), kind="websocket", origin=OWN, sec_fetch_site=site)
+            assert sessions.admits(asked), "the origin says enough"
+
+    @pytest.mark.parametrize(
+        ("kind", "method"), [("http", "GET"), ("http", "POST"), ("http", "DELETE"), ("websocket", "")]
+    )
+    def test_what_began_over_tls_is_not_for_pages_without(self, clock: Clock, kind: str, method: str) -> None:
+        """Anybody on the way can make up such a page of this host, and not all browsers keep the cookie back."""
+        sessions = make(clock)
+        for held in (cookie(sessions, OWN_TLS), f"{cookie(sessions, OWN_TLS)}; {name_of(sessions)}=plain.x.y"):
+            assert sessions.admits(scope(held, kind=kind, method=method, origin=OWN_TLS))
+            for origin in (OWN, f"ftp://{HOST}", f"wss://{HOST}"):
+                assert not sessions.admits(scope(held, kind=kind, method=method, origin=origin))
+            either = scope(held, kind=kind, method=method, origin=OWN_TLS)
+            either["headers"].append((b"origin", OWN.encode()))
+            assert not sessions.admits(either)
+        both = f"{cookie(sessions, OWN_TLS)}; {cookie(sessions)}"
+        assert sessions.admits(scope(both, kind=kind, method=method, origin=OWN)), "that has begun there"
+
+    def test_reading_a_page_names_no_origin(self, clock: Clock) -> None:
+        sessions = make(clock)
+        held = cookie(sessions, OWN_TLS)
+        assert sessions.admits(scope(held))
+        assert sessions.admits(scope(held, sec_fetch_site="same-origin"))
+        assert not sessions.admits(scope(held, sec_fetch_site="cross-site"))
+
     def test_every_origin_must_be_ours(self, clock: Clock) -> None:
         sessions = make(clock)
         asked = scope(cookie(sessions), origin=OWN)
@@ -215,20 +275,37 @@ class TestWhatBrowsersAreTold:
         asked = scope(origin=f"https://{HOST}") if over == "origin" else scope() | {"scheme": "https"}
         response = Response()
         make(clock).set_cookie(response, asked)
-        assert "; secure" in response.headers["set-cookie"].lower()
+        (morsel,) = SimpleCookie(response.headers["set-cookie"]).values()
+        assert re.fullmatch(r"__Host-llama_exporter_[0-9a-f]{8}", morsel.key)
+        assert (morsel["secure"], morsel["path"], morsel["domain"]) == (True, "/", ""), "else browsers do not take it"
+        assert (morsel["httponly"], morsel["samesite"], morsel["max-age"]) == (True, "strict", str(LASTS_SECONDS))
 
-    def test_it_is_unset(self, clock: Clock) -> None:
+    def test_a_page_without_tls_gets_one_that_it_can_keep(self, clock: Clock) -> None:
+        """However its request has come to us."""
+        asked = scope(origin=OWN) | {"scheme": "https"}
+        response = Response()
+        make(clock).set_cookie(response, asked)
+        assert response.headers["set-cookie"].startswith("llama_exporter_")
+
+    @pytest.mark.parametrize("origins", [(OWN,), (OWN_TLS,), (OWN, OWN_TLS)])
+    @pytest.mark.parametrize("leaving", [OWN, OWN_TLS])
+    def test_those_that_are_there_are_unset(self, clock: Clock, origins: tuple[str, ...], leaving: str) -> None:
+        """All, from either page: one that is left would sign the browser in again."""
         sessions = make(clock)
         response = Response()
-        sessions.unset_cookie(response, scope(cookie(sessions), method="POST", origin=OWN))
-        (morsel,) = SimpleCookie(response.headers["set-cookie"]).values()
-        assert (morsel.key, morsel.value, morsel["max-age"]) == (name_of(sessions), "", "0")
-        assert (morsel["path"], morsel["samesite"], morsel["httponly"]) == ("/", "strict", True)
+        held = [cookie(sessions, origin) for origin in origins]
+        sessions.unset_cookie(response, scope("; ".join(held), method="POST", origin=leaving))
+        unset = [morsel for each in response.headers.getlist("set-cookie") for morsel in SimpleCookie(each).values()]
+        assert sorted(morsel.key for morsel in unset) == sorted(each.partition("=")[0] for each in held)
+        for morsel in unset:
+            assert (morsel.value, morsel["max-age"]) == ("", "0")
+            assert (morsel["path"], morsel["samesite"], morsel["httponly"]) == ("/", "strict", True)
+            assert bool(morsel["secure"]) is morsel.key.startswith("__Host-"), "else browsers do not take it"
 
     def test_who_has_none_is_told_no_name(self, clock: Clock) -> None:
         """It is made of the keys."""
         sessions = make(clock)
-        for said in ("", f"{name_of(sessions)}=1.x.y"):
+        for said in ("", f"{name_of(sessions)}=plain.x.y", f"{name_of(sessions, OWN_TLS)}=tls.x.y"):
             response = Response()
             sessions.unset_cookie(response, scope(said))
             assert "set-cookie" not in response.headers

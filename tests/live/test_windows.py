@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.live.query import Query
-from exporter.live.windows import OTHER, SERIES_LIMIT, Bucket, Windows
+from exporter.live.windows import OTHER, SERIES_LIMIT, TIER_LIMIT, Bucket, Windows
 from tests.live.queries import NOW, WALL, query
 
 QUARTERS = st.integers(0, 20_000).map(lambda quarters: quarters / 4)
@@ -77,6 +77,23 @@ def test_models_beyond_the_limit_share_one_series() -> None:
     assert window.summary(*at(1)).queries == SERIES_LIMIT + 10
     assert window.summary(*at(1), model=OTHER).queries == 10
     assert window.summary(*at(1), model="m0").queries == 1
+
+
+def test_a_tier_keeps_its_requests_whatever_their_models_are() -> None:
+    window = windows()
+    for number in range(SERIES_LIMIT + 10):
+        add(window, query(tier="Q4", model=f"m{number}"))
+    assert window.summary(*at(1), tier="Q4").queries == SERIES_LIMIT + 10
+
+
+def test_names_of_tiers_are_bounded_too() -> None:
+    window = windows()
+    count = SERIES_LIMIT + TIER_LIMIT + 10
+    for number in range(count):
+        add(window, query(tier=f"t{number}"))
+    assert window.summary(*at(1)).queries == count
+    assert window.summary(*at(1), tier=OTHER).queries == 10
+    assert len(window._cells[-1].series) == SERIES_LIMIT + TIER_LIMIT + 1
 
 
 def test_memory_is_bounded_in_time() -> None:

@@ -51,6 +51,34 @@ async def test_nothing_is_added_to_a_request() -> None:
         ]
 
 
+SESSION = "llama_exporter_0a1b2c3d=plain.aKq0xQ.Zm9vYmFy"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_sessions_of_the_admin_listener_stay_here(method: str, version: str) -> None:
+    fields: Pairs = [
+        ("Cookie", SESSION),
+        ("X-First", "1"),
+        ("cookie", f"a=1;  b=2; __Host-{SESSION}; c=\xe9"),
+        ("Cookie", f"{SESSION}; a=1"),
+        ("X-Last", SESSION),
+    ]
+    sent = ask(method, "/", *fields, body=b"{}" if method == "POST" else None)
+    sent = sent.replace(b" HTTP/1.1\r\n", f" HTTP/{version}\r\n".encode(), 1)
+    async with FakeServer(OK) as server, running_proxy(server.url) as proxy, await proxy.connect() as client:
+        assert (await client.exchange(sent))[0] == 200
+        (request,) = server.requests
+        received = [(name.lower(), value) for name, value in request.headers if name.lower() != "content-length"]
+        assert received[1:] == [
+            ("x-first", "1"),
+            ("cookie", "a=1;  b=2; c=\xe9"),
+            ("cookie", "a=1"),
+            ("x-last", SESSION),
+        ]
+        assert request.body == (b"{}" if method == "POST" else b"")
+
+
 HOP_BY_HOP: Pairs = [
     ("Connection", "keep-alive, X-Private ,x-other"),
     ("Keep-Alive", "timeout=5, max=100"),

@@ -39,6 +39,80 @@ def test_what_frames_and_addresses_a_message_cannot_be_named(name: bytes) -> Non
     assert end_to_end(fields) == [(name, b"1")]
 
 
+OURS, SECURE = b"llama_exporter_0a1b2c3d", b"__Host-llama_exporter_0a1b2c3d"
+SESSION = b"plain.aKq0xQ.Zm9v-bar_"
+
+
+@pytest.mark.parametrize(
+    ("sent", "passed"),
+    [
+        (b"%s", []),
+        (b"%s; a=1; b=2", [b"a=1; b=2"]),
+        (b"a=1; b=2; %s", [b"a=1; b=2"]),
+        (b"a=1; %s; b=2", [b"a=1; b=2"]),
+        (b"%s; a=1; %s; b=2; %s", [b"a=1; b=2"]),
+        (b"%s; %s", []),
+        (b"a=1;%s;b=2", [b"a=1;b=2"]),
+        (b"a=1 ;\t%s ;  b = 2", [b"a=1 ;  b = 2"]),
+        (b" \t%s ; a=1 ;", [b"a=1 ;"]),
+        (b"%s;", []),
+        (b" ; ;%s;\t; ", []),
+        (b"a=1;; %s", [b"a=1;"]),
+        (b'a="x, y"; %s; b=caf\xe9\xff', [b'a="x, y"; b=caf\xe9\xff']),
+        (b'a="x; %s; y"', [b'a="x; y"']),
+        (b"=; %s; a; b=c=d", [b"=; a; b=c=d"]),
+    ],
+)
+@pytest.mark.parametrize("name", [OURS, SECURE])
+def test_our_sessions_stay_here(name: bytes, sent: bytes, passed: list[bytes]) -> None:
+    """Browsers send the cookies of a host to all of its ports. What else is in the field is not touched."""
+    for ours in (name + b"=" + SESSION, name + b'="' + SESSION + b'"', name + b" = x", name + b"=", name):
+        fields = [(b"a", b"1"), (b"cookie", sent.replace(b"%s", ours)), (b"b", b"2")]
+        assert end_to_end(fields) == [(b"a", b"1"), *((b"cookie", each) for each in passed), (b"b", b"2")]
+
+
+def test_each_cookie_field_is_looked_at() -> None:
+    values = [OURS + b"=1", b"a=1;  b=2 ", SECURE + b"=1; c=3", b"", OURS + b"=2", b"a=1;  b=2 "]
+    kept = [value for _, value in end_to_end([(b"cookie", value) for value in values])]
+    assert kept == [b"a=1;  b=2 ", b"c=3", b"", b"a=1;  b=2 "]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b" ; ;",
+        b";;a=1 ;\tb=2; ",
+        b"x_" + OURS + b"=1",
+        b" a=" + OURS + b"=1; b=2 ",
+        b"a=1; x" + SECURE + b"=1;",
+        b"llama_exporter=1; Llama_Exporter_x=2; __host-llama_exporter_x=3; __Secure-llama_exporter_x=4",
+        b"a=1, " + OURS + b"=1",
+    ],
+)
+def test_other_cookies_are_not_touched(value: bytes) -> None:
+    assert end_to_end([(b"cookie", value)]) == [(b"cookie", value)]
+
+
+def test_in_other_fields_our_sessions_are_not_looked_for() -> None:
+    fields = [(name, OURS + b"=1") for name in (b"set-cookie", b"x-cookie", b"cookie2", b"authorization")]
+    assert end_to_end(fields) == fields
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=6) | st.sampled_from([OURS, SECURE, b"=", b";", b" "]), max_size=12))
+def test_of_any_cookies_ours_alone_are_dropped(parts: list[bytes]) -> None:
+    value = b"".join(parts)
+    kept = [passed for _, passed in end_to_end([(b"cookie", value)])]
+    assert not [name for passed in kept for name in _names(passed) if name.startswith((OURS, SECURE))]
+    others = [name for name in _names(value) if not name.startswith((OURS, SECURE))]
+    assert [name for passed in kept for name in _names(passed) if name] == [name for name in others if name]
+
+
+def _names(value: bytes) -> list[bytes]:
+    return [item.partition(b"=")[0].strip() for item in value.split(b";")]
+
+
 @settings(max_examples=50, deadline=None)
 @given(FIELDS)
 def test_what_is_kept_is_a_subsequence(fields: list[tuple[bytes, bytes]]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from exporter.api.history import BadQueryError
+from exporter.api.past import BadQueryError
 from exporter.api.operation import Parameter
 from exporter.dates import PATTERN, read_date
 from exporter.store.figures import Period

@@ -10,7 +10,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from exporter.api.client_address import network
-from exporter.api.windows import Windows
+from exporter.api.limit_storage import Windows
 
 NAMESPACE = "sign-in"
 OF_ONE = RateLimitItemPerMinute(5, namespace=NAMESPACE)

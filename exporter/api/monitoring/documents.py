@@ -17,7 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 @document
 class Percentiles(TypedDict):
-    """Of the requests of the last 30 minutes of which the figure is known, to 2 %; null without any."""
+    """Of the requests of which the figure is known, to 2 %; null without any."""
 
     p50: Amount | None
     p95: Amount | None
@@ -25,7 +25,7 @@ class Percentiles(TypedDict):
 
 @document
 class Figures(TypedDict):
-    """Requests that finished in the last 30 minutes."""
+    """Requests that finished in the last 30 to 31 minutes."""
 
     requests: Count
     failed: Count
@@ -125,7 +125,7 @@ class Now(TypedDict):
     recording: bool
     """Whether requests are recorded at all (`metrics.enabled`)."""
     history: bool
-    """Whether finished requests are stored (`store.url`)."""
+    """Whether there is a store for finished requests (`store.url`)."""
     streams: bool
     """Whether there is a stream of the requests in flight (`live.active_requests_stream`)."""
     keys: bool
@@ -135,7 +135,7 @@ class Now(TypedDict):
     figures: Figures
     """Of all requests."""
     trend: Trend
-    """Of all requests: 30 minutes."""
+    """Of all requests: 30 minutes, without the step that is not over."""
     tiers: list[TierFigures]
     """Each tier of `routing.tiers`, in order."""
     in_flight: Annotated[list[InFlight], Field(max_length=200)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.api.history import NO_STORE
+from exporter.api.past import NO_STORE
 from exporter.api.monitoring.documents import Failure, Figures, FinishedRequests, ModelList, Now, TierFigures
 from exporter.models.model import Status
 from exporter.record import Complexity, Outcome

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.documents import NO_CACHE, json_answer
-from exporter.api.history import RETRY_ABOUT, guard
+from exporter.api.past import RETRY_ABOUT, guard
 from exporter.api.monitoring import examples
 from exporter.api.monitoring.documents import Failure, FinishedRequests, ModelList, Now
 from exporter.api.monitoring.errors import refuse
@@ -50,7 +50,7 @@ def now_of(views: Views, facts: Facts) -> Operation:
     return Operation(
         *("GET", NOW, read, "get_monitoring_page_now", "What is happening: requests, llama-servers, tiers"),
         {200: Answer("It", Now, example=examples.NOW)},
-        "Of the last 30 minutes, as the sidecar has seen them, and of each llama-server as it was sampled last. "
+        "Of the last 30 to 31 minutes, as the sidecar has seen them, and of each llama-server as it was sampled last. "
         "Seconds, tokens per second; what is not known is null.",
     )
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, cast
 from pydantic import Field
 
 from exporter.api.documents import encode
-from exporter.api.history import BadQueryError
+from exporter.api.past import BadQueryError
 from exporter.api.monitoring.documents import FinishedRequest, Timeline
 from exporter.api.monitoring.figures import DIGITS, amount
 from exporter.api.operation import Parameter

@@ -45,7 +45,9 @@ SIGNING_IN = (
 SIGNING_OUT = "The browser forgets its cookie. A copy of it stays valid until it expires, or a key changes."
 TAG = {"ETag": "Which version it is"}
 BACK = {"Location": "The page"}
-COOKIE = {"Set-Cookie": "The session: signed, `HttpOnly`, `SameSite=Strict`, over TLS also `Secure`"}
+COOKIE = {
+    "Set-Cookie": "The session: signed, `HttpOnly`, `SameSite=Strict`, over TLS also `Secure` and named `__Host-…`"
+}
 SHOWN = {
     200: Answer("The page, or the form", str, HTML, TAG),
     304: Answer("`If-None-Match` names the current version of the page", media=None, headers=TAG),
@@ -59,7 +61,7 @@ ENTERED = {
     415: Answer("The body is not a form", Failure),
     429: Answer("Too many wrong keys: the form again", str, HTML, {"Retry-After": "Seconds"}),
 }
-LEFT = {303: Answer("Signed out", media=None, headers={**BACK, "Set-Cookie": "Ends the session"})}
+LEFT = {303: Answer("Signed out", media=None, headers={**BACK, "Set-Cookie": "Ends the session; one for each"})}
 
 
 @with_config(extra="forbid", use_attribute_docstrings=True, json_schema_extra={"examples": [{"key": "KEY"}]})

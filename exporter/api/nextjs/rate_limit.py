@@ -18,7 +18,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import ConfigurationError
 
 from exporter.api.client_address import network
-from exporter.api.windows import Windows
+from exporter.api.limit_storage import Windows
 from exporter.errors import StartupError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.api.completions.queries import PAGE, PERIOD, PageQuery, read_page_query, read_period
-from exporter.api.history import BadQueryError
+from exporter.api.past import BadQueryError
 from exporter.dates import DAY_US, read_date
 from exporter.store.figures import Period
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.api.history import BadQueryError
+from exporter.api.past import BadQueryError
 from exporter.api.monitoring.documents import FinishedRequest, FinishedRequests
 from exporter.api.monitoring.requests import (
     MOST_ROWS,

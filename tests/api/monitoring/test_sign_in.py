@@ -30,6 +30,7 @@ KEYS = ("right", "another")
 PAGE = "the page <b>itself</b>"
 HOST = "box.lan:9464"
 OWN = f"http://{HOST}"
+OWN_TLS = f"https://{HOST}"
 FORM_FIELDS = {"content-type": FORM}
 
 
@@ -61,6 +62,11 @@ class Stand:
 @pytest.fixture
 def stand() -> Stand:
     return Stand(*KEYS)
+
+
+async def sign_in_from(browser: httpx.AsyncClient, origin: str) -> httpx.Response:
+    """On a page of this origin. The browser keeps only what it may."""
+    return await browser.post(PATH, data={"key": "right"}, headers={"origin": origin})
 
 
 async def enter(browser: httpx.AsyncClient, key: str = "right", query: str = "") -> httpx.Response:
@@ -242,6 +248,23 @@ class TestSigningIn:
             assert (await browser.post(OUT_PATH, headers={"origin": origin})).status_code == 403
             assert (await browser.get("/figures")).status_code == 200
 
+    async def test_who_came_over_tls_before_can_come_without(self, stand: Stand) -> None:
+        """Browsers let no page without TLS overwrite a cookie that is `Secure` (RFC 6265bis): by one name, whoever
+        enters the right key there would get the form again."""
+        async with stand.browser() as browser:
+            over_tls = (await sign_in_from(browser, OWN_TLS)).headers["set-cookie"].partition("=")[0]
+            answer = await sign_in_from(browser, OWN)
+            assert answer.headers["set-cookie"].partition("=")[0] != over_tls
+            assert (await browser.get(PATH)).text == PAGE
+
+    async def test_what_came_over_tls_is_not_for_a_page_without(self, stand: Stand) -> None:
+        async with stand.browser() as browser:
+            cookie = (await sign_in_from(browser, OWN_TLS)).headers["set-cookie"].partition(";")[0]
+            for origin, status in ((OWN_TLS, 200), (OWN, 401)):
+                told = {"cookie": cookie, "origin": origin}
+                assert (await browser.get("/figures", headers=told)).status_code == status
+            assert (await browser.get("/figures", headers={"cookie": cookie})).status_code == 200
+
 
 class TestTheWayBack:
     @pytest.mark.parametrize(
@@ -346,6 +369,15 @@ class TestSigningOut:
             assert (answer.status_code, answer.headers["location"]) == (303, PATH)
             assert (await browser.get("/figures")).status_code == 401
             assert (await browser.get(PATH)).text != PAGE
+
+    async def test_both_sessions_of_a_browser_end(self, stand: Stand) -> None:
+        """It has signed in behind a reverse proxy, too."""
+        async with stand.browser() as browser:
+            held = [(await sign_in_from(browser, origin)).headers["set-cookie"] for origin in (OWN_TLS, OWN)]
+            told = {"cookie": "; ".join(each.partition(";")[0] for each in held)}
+            answer = await browser.post(OUT_PATH, headers={"origin": OWN, **told})
+        names = [each.partition("=")[0] for each in answer.headers.get_list("set-cookie")]
+        assert sorted(names) == sorted(each.partition("=")[0] for each in held)
 
     async def test_who_has_no_session_is_told_nothing(self, stand: Stand) -> None:
         async with stand.browser() as browser:

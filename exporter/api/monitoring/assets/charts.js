@@ -10,7 +10,7 @@ class Chart {
     this.options = options;
     this.data = null;
     new ResizeObserver(() => this.fit()).observe(place);
-    dark.addEventListener("change", () => this.draw());
+    dark.addEventListener("change", () => this.renew());
   }
 
   show(data) {
@@ -30,10 +30,16 @@ class Chart {
     else if (size.width !== this.plot.width || size.height !== this.plot.height) this.plot.setSize(size);
   }
 
+  // Where it cannot be seen it is drawn when it can.
+  renew() {
+    this.plot?.destroy();
+    this.plot = null;
+    this.draw();
+  }
+
   draw() {
     const size = this.size();
     if (!this.data || !size.width) return;
-    this.plot?.destroy();
     this.plot = new uPlot({ ...this.options(), ...size }, this.data, this.place);
   }
 }

@@ -39,21 +39,32 @@ export class List {
   }
 
   show(items) {
-    const before = this.kept;
-    this.kept = new Map();
+    const focused = this.parent.contains(document.activeElement) ? document.activeElement : null;
+    const kept = new Map();
     for (const item of items) {
       const key = this.keyOf(item);
-      const entry = before.get(key) ?? this.make(item);
-      before.delete(key);
-      this.kept.set(key, entry);
-      entry[1](item);
+      if (kept.has(key)) continue;
+      kept.set(key, this.kept.get(key) ?? this.make(item));
+      attempt(() => kept.get(key)[1](item));
     }
-    for (const [gone] of before.values()) gone.remove();
+    for (const [key, [node]] of this.kept) if (!kept.has(key)) node.remove();
+    this.kept = kept;
     let place = this.parent.firstElementChild;
-    for (const [node] of this.kept.values()) {
+    for (const [node] of kept.values()) {
       if (node === place) place = place.nextElementSibling;
       else this.parent.insertBefore(node, place);
     }
+    // What is moved loses the focus.
+    if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
+  }
+}
+
+// One part that cannot show what it was given does not keep others from it.
+export function attempt(work) {
+  try {
+    work();
+  } catch (error) {
+    console.error(error);
   }
 }
 

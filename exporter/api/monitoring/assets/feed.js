@@ -6,39 +6,45 @@ const HASTE_MS = 150;
 const HASTE_EVERY_MS = 1000;
 const LIMIT_MS = 10_000;
 const SILENT_MS = 6000;
+const STEADY_MS = 10_000;
 const BLOCKED_MS = 30_000;
+const MOST_IN_FLIGHT = 200;
 const PAUSES_MS = [1000, 2000, 4000, 8000, 15_000];
 
 export class SignedOut extends Error {}
 export class NoAnswer extends Error {}
 
 // A document. Raises SignedOut, and NoAnswer with what is known of the reason.
-export async function ask(path, options = {}) {
+export async function ask(path, { limit = LIMIT_MS, signal, ...options } = {}) {
   let answer;
+  let said = null;
   try {
-    answer = await fetch(path, { ...options, signal: AbortSignal.timeout(LIMIT_MS), cache: "no-store" });
+    answer = await fetch(path, { ...options, signal: AbortSignal.any([AbortSignal.timeout(limit), ...(signal ? [signal] : [])]), cache: "no-store" });
+    said = await answer.text();
   } catch {
     throw new NoAnswer("the sidecar does not answer");
   }
   if (answer.status === 401) throw new SignedOut();
-  let said = null;
   try {
-    said = await answer.json();
+    said = JSON.parse(said);
   } catch {
-    if (answer.ok) throw new NoAnswer(`the answer to ${path} cannot be read`);
+    said = null;
   }
   if (!answer.ok) throw new NoAnswer(reason(said) ?? `${path} was answered with ${answer.status}`);
+  if (said === null) throw new NoAnswer(`the answer to ${path} cannot be read`);
   return said;
 }
 
+// Of an error in any of the contracts' forms.
 function reason(said) {
-  const error = said?.error ?? said?.detail;
-  return typeof error === "string" ? error : error?.message ?? null;
+  const found = [said?.message, said?.error?.message, said?.error, said?.detail];
+  return found.find((each) => typeof each === "string" && each) ?? null;
 }
 
 const pause = (failures) => PAUSES_MS[Math.min(failures, PAUSES_MS.length) - 1] * (0.8 + 0.4 * Math.random());
 
-// One stream that is opened again and again; `open(on)` opens it and returns what closes it.
+// One stream that is opened again and again; `open(on)` opens it and returns what closes it. It counts as open when it
+// has said something: there are proxies that open every stream and pass nothing on.
 class Stream {
   constructor(open, heard, changed) {
     this.open = open;
@@ -63,35 +69,45 @@ class Stream {
 
   // The other side is known to be back.
   hurry() {
-    if (this.running && !this.isOpen && this.timer && this.failures > 1) {
-      clearTimeout(this.timer);
-      this.failures = 1;
-      this.connect();
-    }
+    if (!this.running || this.isOpen || !this.timer || this.failures < 2) return;
+    clearTimeout(this.timer);
+    this.failures = 1;
+    this.connect();
   }
 
   connect() {
     this.timer = null;
     const attempt = (this.attempt = Symbol("attempt"));
     const mine = () => this.attempt === attempt && this.running;
-    this.close = this.open({
-      opened: () => {
-        if (!mine()) return;
-        this.isOpen = true;
-        this.failures = 0;
-        this.changed();
-      },
-      said: (document) => mine() && this.heard(document),
-      ended: () => {
-        if (!mine()) return;
-        this.drop();
-        this.failures += 1;
-        // A proxy that does not let it through will not do so a second later; polling has the figures.
-        const wait = this.failures > PAUSES_MS.length ? BLOCKED_MS : pause(this.failures);
-        this.timer = setTimeout(() => this.connect(), wait);
-        this.changed();
-      },
-    });
+    const said = (document) => mine() && this.hear(document);
+    const ended = () => mine() && this.fail();
+    try {
+      this.close = this.open({ said, ended });
+    } catch {
+      this.fail();
+    }
+  }
+
+  hear(document) {
+    const now = performance.now();
+    this.heardAt = now;
+    if (!this.isOpen) {
+      this.isOpen = true;
+      this.openedAt = now;
+      this.changed();
+    }
+    // One that breaks off again and again is not well.
+    if (now - this.openedAt > STEADY_MS) this.failures = 0;
+    this.heard(document);
+  }
+
+  fail() {
+    this.drop();
+    this.failures += 1;
+    // A proxy that does not let it through will not do so a second later; polling has the figures.
+    const wait = this.failures > PAUSES_MS.length ? BLOCKED_MS : pause(this.failures);
+    this.timer = setTimeout(() => this.connect(), wait);
+    this.changed();
   }
 
   drop() {
@@ -110,7 +126,6 @@ function openSocket(on) {
     silence = setTimeout(on.ended, SILENT_MS);
   };
   listen();
-  socket.onopen = on.opened;
   socket.onmessage = (event) => {
     listen();
     on.said(JSON.parse(event.data));
@@ -118,36 +133,40 @@ function openSocket(on) {
   socket.onclose = on.ended;
   return () => {
     clearTimeout(silence);
-    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onmessage = socket.onclose = null;
     socket.close();
   };
 }
 
 function openEvents(on) {
   const events = new EventSource("/metrics/active-requests/stream");
-  events.onopen = on.opened;
   for (const name of ["update", "disabled"]) events.addEventListener(name, (event) => on.said(JSON.parse(event.data)));
   events.onerror = on.ended;
   return () => {
-    events.onopen = events.onerror = null;
+    events.onerror = null;
     events.close();
   };
 }
+
+const LIVE = { queries: "/api/metrics/queries", resources: "/api/metrics/resources", routing: "/api/metrics/routing" };
 
 export class Feed {
   // `heard` has a function for each document: metrics, tiers, now, live, active; `changed(state)` is told how it stands:
   // connecting, live, polling, lost, signed-out, paused.
   constructor(heard, changed) {
-    this.heard = heard;
+    this.heard = { ...heard, active: (said) => this.noteActive(said, heard.active) };
     this.told = changed;
+    this.state = "connecting";
     this.failures = 0;
-    this.hastenedAt = 0;
     this.lostAt = null;
     this.streams = true;
     this.settled = false;
-    this.socket = new Stream(openSocket, heard.live, () => this.note());
-    this.events = new Stream(openEvents, heard.active, () => this.note());
-    this.run = Symbol("none");
+    this.hastenedAt = -Infinity;
+    this.troubles = new Map();
+    this.inFlight = new Set();
+    this.unlike = 0;
+    this.socket = new Stream(openSocket, this.heard.live, () => this.note());
+    this.events = new Stream(openEvents, this.heard.active, () => this.note());
     document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.start()));
     addEventListener("online", () => this.tryNow());
   }
@@ -156,15 +175,15 @@ export class Feed {
   start() {
     if (document.hidden || this.running || this.over) return;
     this.running = true;
+    this.poll();
     this.socket.start();
     if (this.streams) this.events.start();
-    this.poll();
     this.note();
   }
 
   pause() {
     this.running = false;
-    this.run = Symbol("none");
+    this.asking?.abort();
     clearTimeout(this.timer);
     this.socket.stop();
     this.events.stop();
@@ -172,61 +191,55 @@ export class Feed {
   }
 
   tryNow() {
-    if (!this.running) return;
-    clearTimeout(this.timer);
-    this.poll();
+    if (this.running) this.poll();
   }
 
   // Something is seen of which more is known.
   hasten() {
-    if (!this.running || this.failures || this.hastening || Date.now() - this.hastenedAt < HASTE_EVERY_MS) return;
+    if (!this.running || this.failures || this.hastening || performance.now() - this.hastenedAt < HASTE_EVERY_MS) return;
     this.hastening = true;
     setTimeout(async () => {
+      const run = this.asking;
       try {
-        const now = await ask("/monitoring/now");
-        if (this.running) this.heard.now(now);
+        const now = await ask("/monitoring/now", { signal: run.signal });
+        if (this.running && this.asking === run) this.heard.now(now);
       } catch {
         // The next poll finds out what is wrong, and says so.
       }
       this.hastening = false;
-      this.hastenedAt = Date.now();
+      this.hastenedAt = performance.now();
     }, HASTE_MS);
   }
 
   async poll() {
-    const run = (this.run = Symbol("run"));
-    this.timer = null;
-    const mine = () => this.run === run;
-    try {
-      const [socketOpen, eventsOpen] = [this.socket.isOpen, this.events.isOpen];
-      const [metrics, tiers, now, live, active] = await Promise.all([
-        ask("/api/metrics?envelope=0"),
-        ask("/api/metrics/tiers"),
-        ask("/monitoring/now"),
-        socketOpen || !this.settled ? null : this.askLive(),
-        eventsOpen || !this.settled ? null : ask("/metrics/active-requests"),
-      ]);
-      if (!mine()) return;
-      this.heard.now(now);
-      this.heard.metrics(metrics);
-      this.heard.tiers(tiers);
-      if (live && !this.socket.isOpen) this.heard.live(live);
-      if (active && !this.events.isOpen) this.heard.active(active);
-      this.succeed(now);
-      this.next(this.settled ? POLL_MS : HASTE_EVERY_MS);
-      this.settled = true;
-    } catch (error) {
-      if (!mine()) return;
-      if (error instanceof SignedOut) this.end();
-      else this.fail(error);
-    }
+    clearTimeout(this.timer);
+    this.asking?.abort();
+    const run = (this.asking = new AbortController());
+    const paths = { now: "/monitoring/now", metrics: "/api/metrics?envelope=0", tiers: "/api/metrics/tiers" };
+    if (this.settled && !this.socket.isOpen) Object.assign(paths, LIVE);
+    if (this.settled && !this.events.isOpen) paths.active = "/metrics/active-requests";
+    const names = Object.keys(paths);
+    const answers = await Promise.allSettled(names.map((name) => ask(paths[name], { signal: run.signal })));
+    if (this.asking !== run || !this.running) return;
+    const found = Object.fromEntries(names.map((name, place) => [name, answers[place]]));
+    if (answers.some((answer) => answer.reason instanceof SignedOut)) this.end();
+    else if (found.now.status === "rejected") this.fail(found.now.reason);
+    else this.take(found);
     this.note();
   }
 
-  async askLive() {
-    const names = ["queries", "resources", "routing"];
-    const documents = await Promise.all(names.map((name) => ask(`/api/metrics/${name}`)));
-    return { timestamp: new Date().toISOString(), ...Object.fromEntries(names.map((name, place) => [name, documents[place]])) };
+  // What has been answered; the rest of the page does not suffer from what was not.
+  take(found) {
+    this.troubles = new Map(Object.entries(found).filter(([, answer]) => answer.reason).map(([name, answer]) => [name, answer.reason.message]));
+    const said = (name) => found[name]?.value;
+    this.succeed(said("now"));
+    for (const name of ["now", "metrics", "tiers"]) if (said(name)) this.heard[name](said(name));
+    if (said("active") && !this.events.isOpen) this.heard.active(said("active"));
+    const live = Object.fromEntries(Object.keys(LIVE).filter(said).map((name) => [name, said(name)]));
+    if (Object.keys(live).length && !this.socket.isOpen) this.heard.live(live);
+    this.checkEvents(said("now"));
+    this.next(this.settled ? POLL_MS : HASTE_EVERY_MS);
+    this.settled = true;
   }
 
   succeed(now) {
@@ -235,15 +248,30 @@ export class Feed {
     this.lostAt = null;
     this.streams = now.streams && now.recording;
     if (!this.streams) this.events.stop();
-    else if (!this.events.running) this.events.start();
+    else this.events.start();
     if (wasLost) {
       this.socket.hurry();
       this.events.hurry();
     }
   }
 
+  noteActive(said, hand) {
+    this.inFlight = new Set((said.active_requests ?? []).map((each) => each.request_id));
+    this.activeAt = performance.now();
+    hand(said);
+  }
+
+  // An event stream is silent while nothing changes, and also when something on the way holds it back, or is gone.
+  checkEvents(now) {
+    const others = now.in_flight.some((each) => !this.inFlight.has(each.request_id)) || this.inFlight.size > now.in_flight.length;
+    const silent = performance.now() - this.activeAt > POLL_MS;
+    this.unlike = this.events.isOpen && silent && others && now.in_flight.length < MOST_IN_FLIGHT ? this.unlike + 1 : 0;
+    if (this.unlike < 2) return;
+    this.unlike = 0;
+    this.events.fail();
+  }
+
   fail(error) {
-    if (!(error instanceof NoAnswer)) console.error(error);
     this.failures += 1;
     this.why = error.message;
     this.lostAt ??= Date.now();
@@ -251,25 +279,32 @@ export class Feed {
   }
 
   next(wait) {
-    this.nextAt = Date.now() + wait;
+    this.nextAt = performance.now() + wait;
     this.timer = setTimeout(() => this.poll(), wait);
+  }
+
+  // Until the next try, in seconds.
+  get waits() {
+    return Math.max(0, Math.ceil((this.nextAt - performance.now()) / 1000));
   }
 
   // Only a new sign-in helps.
   end() {
-    this.pause();
     this.over = true;
-    this.note();
+    this.pause();
   }
 
   note() {
-    this.told(this.over ? "signed-out" : !this.running ? "paused" : this.lostAt !== null ? "lost" : this.stateOfStreams());
+    this.state = this.over ? "signed-out" : !this.running ? "paused" : this.lostAt !== null ? "lost" : this.stateOfStreams();
+    this.told(this.state);
   }
 
+  // A stream that breaks off once is soon open again; nothing is said of that.
   stateOfStreams() {
-    const eventsFine = this.events.isOpen || !this.streams;
-    if (this.settled && this.socket.isOpen && eventsFine) return "live";
-    const tried = (stream) => stream.isOpen || stream.failures > 0;
-    return this.settled && tried(this.socket) && (tried(this.events) || !this.streams) ? "polling" : "connecting";
+    const streams = this.streams ? [this.socket, this.events] : [this.socket];
+    if (!this.settled) return "connecting";
+    if (streams.every((stream) => stream.isOpen)) return "live";
+    if (streams.some((stream) => stream.failures > 1)) return "polling";
+    return this.state === "live" || this.state === "polling" ? this.state : "connecting";
   }
 }

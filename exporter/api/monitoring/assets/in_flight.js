@@ -1,4 +1,4 @@
-import { element, named, setText } from "./elements.js";
+import { element, setAttribute, setText, show } from "./elements.js";
 import * as format from "./format.js";
 
 export const SHOWN = 100;
@@ -18,7 +18,7 @@ export class InFlight {
 
   addLine() {
     const cells = ["name", "tier", "upstream wide", "number age", "number tokens", "number speed"].map((name, place) => element(place ? "td" : "th", { class: name, scope: place ? null : "row" }));
-    const node = element("tr", { class: "free" }, ...cells);
+    const node = element("tr", { class: "free", "aria-hidden": "true" }, ...cells);
     cells[0].textContent = "\u00a0";
     this.body.append(node);
     const line = { node, cells, id: null, goneAt: 0 };
@@ -32,7 +32,10 @@ export class InFlight {
     this.count = rows.length;
     this.rows = new Map(rows.slice(0, SHOWN).map((row) => [row.request_id, { ...row, at }]));
     const lines = new Map(this.lines.filter((line) => line.id !== null).map((line) => [line.id, line]));
-    for (const [id, line] of lines) if (!this.rows.has(id)) this.end(line);
+    for (const [id, line] of lines) {
+      if (!this.rows.has(id)) this.end(line);
+      else if (line.goneAt) this.revive(line);
+    }
     // The oldest first: who came first stands higher.
     for (const row of [...this.rows.values()].reverse()) if (!lines.has(row.request_id)) this.take(row);
     this.tick();
@@ -44,11 +47,16 @@ export class InFlight {
     line.id = row.request_id;
     line.goneAt = 0;
     line.node.className = "";
+    line.node.removeAttribute("aria-hidden");
     line.node.dataset.request = row.request_id;
-    const model = row.model || format.UNKNOWN;
-    const chosen = row.resolved_model && row.resolved_model !== model ? ` → ${row.resolved_model}` : "";
-    line.cells[0].replaceChildren(named("span", `${model}${chosen}`, { class: "cut" }));
-    if (row.is_streaming === false) line.cells[0].append(element("span", { class: "tag", text: "not streamed" }));
+    line.name = element("span", { class: "cut" });
+    line.kind = element("span", { class: "tag", text: "not streamed" });
+    line.cells[0].replaceChildren(line.name, line.kind);
+  }
+
+  revive(line) {
+    line.goneAt = 0;
+    line.node.className = "";
   }
 
   end(line) {
@@ -74,6 +82,11 @@ export class InFlight {
   fill(line, row, now) {
     const [, tier, upstream, age, tokens, speed] = line.cells;
     const placed = this.placed.get(row.request_id);
+    const model = row.model || format.UNKNOWN;
+    const chosen = row.resolved_model && row.resolved_model !== model ? ` → ${row.resolved_model}` : "";
+    setText(line.name, `${model}${chosen}`);
+    setAttribute(line.name, "title", `${model}${chosen}`);
+    show(line.kind, row.is_streaming === false);
     setText(tier, placed ? placed.tier : format.UNKNOWN);
     setText(upstream, placed?.upstream ?? format.UNKNOWN);
     setText(age, format.span((row.duration_ms + now - row.at) / 1000));
@@ -85,6 +98,7 @@ export class InFlight {
     line.id = null;
     line.goneAt = 0;
     line.node.className = "free";
+    line.node.setAttribute("aria-hidden", "true");
     delete line.node.dataset.request;
     line.cells.forEach((cell) => setText(cell, ""));
     line.cells[0].textContent = "\u00a0";

@@ -1,7 +1,7 @@
 // The page: puts the sections together, hands them what comes in, and says how the connection stands.
 
 import * as address from "./address.js";
-import { byId, setAttribute, setText, show } from "./elements.js";
+import { attempt, byId, setAttribute, setText, show } from "./elements.js";
 import { Feed } from "./feed.js";
 import * as format from "./format.js";
 import { Models } from "./models.js";
@@ -10,7 +10,15 @@ import { Requests } from "./requests.js";
 import { Resources } from "./resources.js";
 import { Routing } from "./routing.js";
 
-const STALE_MS = { now: 8000, metrics: 8000, tiers: 8000, live: 5000, active: null, requests: null, models: 15_000 };
+const STALE_MS = { now: 8000, metrics: 8000, tiers: 8000, live: 8000, active: null, requests: 15_000, models: 15_000 };
+const TROUBLES = {
+  metrics: "the machine and the traffic",
+  tiers: "tiers",
+  active: "requests in flight",
+  queries: "the rate",
+  resources: "resources",
+  routing: "routing",
+};
 const STATES = {
   connecting: "Connecting",
   live: "Live",
@@ -36,8 +44,8 @@ const all = Object.values(parts);
 // Hands a document to every section that wants it, and notes when it was made.
 function hand(name) {
   return (said) => {
-    heardAt[name] = Date.now();
-    for (const part of all) part[name]?.(said);
+    heardAt[name] = { wall: Date.now(), at: performance.now() };
+    for (const part of all) attempt(() => part[name]?.(said));
     showTimes();
   };
 }
@@ -50,8 +58,10 @@ const feed = new Feed(
     active: hand("active"),
     now: (said) => {
       hand("now")(said);
-      showHealth(said);
-      showFrame(said);
+      // The event stream is silent while nothing changes; this document has just confirmed it.
+      if (heardAt.active && feed.unlike === 0 && feed.events.isOpen) heardAt.active = heardAt.now;
+      attempt(() => showHealth(said));
+      attempt(() => showFrame(said));
     },
   },
   showConnection,
@@ -92,6 +102,7 @@ addEventListener("popstate", () => {
 // How it stands
 
 let connection = "connecting";
+let healthLevel = "unknown";
 
 function showConnection(now) {
   connection = now;
@@ -101,38 +112,55 @@ function showConnection(now) {
   setText(byId("try-now"), now === "signed-out" ? "Sign in" : "Try now");
   document.body.classList.toggle("stale", now === "lost" || now === "signed-out");
   showDetail();
-  for (const part of all) part.connection?.(now);
+  for (const part of all) attempt(() => part.connection?.(now));
 }
 
 function showDetail() {
   let detail = "";
   if (connection === "lost") {
-    const left = Math.max(0, Math.ceil((feed.nextAt - Date.now()) / 1000));
-    detail = `since ${format.time(feed.lostAt)}: ${feed.why}. Next try in ${left} s.`;
-  } else if (connection === "polling") {
-    detail = "streams are blocked on the way; figures come every 2 s";
+    detail = `No connection since ${format.time(feed.lostAt)}: ${feed.why}. Next try in ${feed.waits} s.`;
   } else if (connection === "signed-out") {
-    detail = "the figures are those of before";
+    detail = "You are signed out; the figures are those of before.";
+  } else if (feed.troubles.size) {
+    detail = `Cannot be shown: ${[...feed.troubles].map(([name, why]) => `${TROUBLES[name]} (${why})`).join("; ")}.`;
   }
   setText(byId("connection-detail"), detail);
+  // What was last heard of the servers is worth nothing while there is no connection.
+  const instead = connection === "lost" || connection === "signed-out";
+  show(byId("connection-detail"), detail !== "");
+  show(byId("health"), !instead);
+  setAttribute(byId("notice"), "data-state", instead ? "bad" : healthLevel);
 }
 
-byId("try-now").addEventListener("click", () => (connection === "signed-out" ? location.reload() : feed.tryNow()));
+byId("try-now").addEventListener("click", () => {
+  if (connection === "signed-out") return location.reload();
+  byId("content").focus({ preventScroll: true }); // the button goes when there is a connection
+  return feed.tryNow();
+});
 
 function showFrame(now) {
   setText(byId("instance"), now.instance);
   setText(byId("version"), `llama-exporter ${now.version}, up since ${format.time(now.started_at)}.`);
   show(byId("sign-out"), now.keys);
-  // A sidecar of another version may tell other figures: its own page knows them.
-  if (version !== null && version !== now.version) location.reload();
-  version = now.version;
+  renewPage(now.version);
+}
+
+// A sidecar of another version may tell other figures: its own page knows them. Two versions behind one address do not
+// make it load again and again.
+function renewPage(now) {
+  const changed = version !== null && version !== now;
+  version = now;
+  if (!changed || sessionStorage.getItem("renewed for") === now) return;
+  sessionStorage.setItem("renewed for", now);
+  location.reload();
 }
 
 // One line that is always there: nothing jumps when a server fails.
 function showHealth(now) {
   const [level, text] = health(now);
-  setAttribute(byId("health"), "data-state", level);
+  healthLevel = level;
   setText(byId("health"), text);
+  showDetail();
 }
 
 function health(now) {
@@ -153,12 +181,12 @@ function health(now) {
 
 function showTimes() {
   for (const node of document.querySelectorAll("[data-as-of]")) {
-    const at = (node.dataset.asOf === "requests" ? parts.requests.askedAt : node.dataset.asOf === "models" ? parts.models.askedAt : null) ?? heardAt[node.dataset.asOf];
-    if (!at) continue;
-    const limit = STALE_MS[node.dataset.asOf];
-    const stale = connection !== "live" && connection !== "polling" ? true : limit !== null && Date.now() - at > limit;
-    setText(node, `as of ${format.time(at)}`);
-    node.classList.toggle("old", stale);
+    const name = node.dataset.asOf;
+    const heard = parts[name]?.heard ?? heardAt[name];
+    setText(node, heard ? `as of ${format.time(heard.wall)}` : "");
+    if (!heard) continue;
+    const isOld = STALE_MS[name] !== null && performance.now() - heard.at > STALE_MS[name];
+    node.classList.toggle("old", isOld || connection === "lost" || connection === "signed-out");
   }
 }
 
@@ -166,7 +194,7 @@ setInterval(() => {
   if (document.hidden) return;
   showTimes();
   showDetail();
-  for (const part of all) part.tick?.();
+  for (const part of all) attempt(() => part.tick?.());
 }, 1000);
 
 address.write(state, { replace: true });

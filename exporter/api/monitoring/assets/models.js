@@ -6,6 +6,9 @@ import * as format from "./format.js";
 
 const EVERY_MS = 5000;
 const MOVING_MS = 1000;
+const LONGEST_MS = 30_000;
+const ANSWER_MS = 30_000;
+const SEEN_MS = 3000;
 const MOVING = ["loading", "unloading"];
 const STATES = {
   ready: "answers",
@@ -18,7 +21,11 @@ const STATES = {
 export class Models {
   constructor(signedOut) {
     this.signedOut = signedOut;
-    this.askedAt = null;
+    this.heard = null;
+    this.triedAt = -Infinity;
+    this.failures = 0;
+    this.said = null;
+    this.before = new Map();
     this.asked = new Map();
     this.upstreams = new List(byId("upstreams"), (each) => each.name, makeUpstream);
     this.list = new List(byId("model-list").tBodies[0], (model) => model.name, (model) => this.makeModel(model));
@@ -38,34 +45,57 @@ export class Models {
   }
 
   tick() {
-    const wait = this.isMoving ? MOVING_MS : EVERY_MS;
-    if (this.here && this.connected && Date.now() - (this.askedAt ?? 0) >= wait - 100) this.refresh();
+    const wait = this.failures ? Math.min(EVERY_MS * 2 ** this.failures, LONGEST_MS) : this.isMoving ? MOVING_MS : EVERY_MS;
+    if (this.here && this.connected && performance.now() - this.triedAt >= wait - 100) this.refresh();
   }
 
   async refresh() {
     if (this.busy) return;
     this.busy = true;
+    this.triedAt = performance.now();
     try {
-      const said = await ask("/monitoring/models");
-      this.askedAt = Date.now();
-      this.show(said);
+      this.said = await ask("/monitoring/models");
+      this.heard = { wall: Date.now(), at: performance.now() };
+      this.failures = 0;
+      this.show();
     } catch (error) {
+      this.failures += 1;
       if (error instanceof SignedOut) this.signedOut();
-      else if (this.askedAt === null) setText(byId("models-note"), `The models cannot be shown: ${error.message}.`);
+      else setText(byId("models-note"), `The models cannot be ${this.heard ? "brought up to date" : "shown"}: ${error.message}.`);
     } finally {
       this.busy = false;
     }
   }
 
-  show({ models, total, loads_on: loadsOn }) {
+  show() {
+    const { models, total, loads_on: loadsOn } = this.said;
+    this.settle(models);
     this.isMoving = models.some((model) => MOVING.includes(model.status)) || this.asked.size > 0;
-    for (const model of models) if (MOVING.includes(model.status) || this.asked.get(model.name)?.status !== model.status) this.asked.delete(model.name);
     this.list.show(models);
     setText(byId("models-count"), models.length < total ? `the first ${format.count(models.length)} of ${format.count(total)} ` : `${format.count(total)} `);
     const note = loadsOn
       ? `Models are loaded and unloaded on ${loadsOn}.`
       : "No llama-server here loads models on demand. To load and unload them here, start one in router mode (without -m), or have the sidecar run one (--manage-llama-server PATH).";
     setText(byId("models-note"), models.length ? note : `No llama-server has told of its models yet. ${note}`);
+  }
+
+  // What was asked for holds until something of it is seen, or it is clear that nothing will be.
+  settle(models) {
+    const statuses = new Map(models.map((model) => [model.name, model]));
+    for (const [name, { status, answeredAt }] of this.asked) {
+      const now = statuses.get(name)?.status;
+      const isOver = answeredAt !== null && performance.now() - answeredAt > SEEN_MS;
+      if (now !== status || isOver) this.asked.delete(name);
+    }
+    for (const [name, { status, error }] of statuses) {
+      if (MOVING.includes(this.before.get(name)) && !MOVING.includes(status)) this.tell(name, status, error);
+    }
+    this.before = new Map([...statuses].map(([name, model]) => [name, model.status]));
+  }
+
+  tell(name, status, error) {
+    if (status === "error") this.say(`${name} was not loaded: ${error ?? "its log says why"}`, true);
+    else this.say(`${name} is ${status === "stopped" ? "not loaded any more" : "loaded"}.`);
   }
 
   makeModel(model) {
@@ -101,22 +131,27 @@ export class Models {
       show(button, said.can_load || said.can_unload);
       setText(button, said.can_unload ? "Unload" : said.status === "error" ? "Load again" : "Load");
       setAttribute(button, "aria-label", `${button.textContent} ${said.name}`);
-      button.disabled = Boolean(asked) || MOVING.includes(said.status);
+      // It stays where it is, so that the keyboard does not lose it.
+      setAttribute(button, "aria-disabled", asked || MOVING.includes(said.status) ? "true" : null);
     }];
   }
 
   async act(model) {
+    if (this.asked.has(model.name) || MOVING.includes(model.status)) return;
     const verb = model.can_unload ? "unload" : "load";
-    this.asked.set(model.name, { verb, status: model.status });
+    const asked = { verb, status: model.status, answeredAt: null };
+    this.asked.set(model.name, asked);
     this.say(verb === "load" ? `Loading ${model.name}.` : `Unloading ${model.name}.`);
-    this.isMoving = true;
+    this.show();
     try {
-      await ask(`/api/models/${encodeURIComponent(model.name)}/${verb}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+      await ask(`/api/models/${encodeURIComponent(model.name)}/${verb}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}", limit: ANSWER_MS });
+      asked.answeredAt = performance.now();
     } catch (error) {
       this.asked.delete(model.name);
       if (error instanceof SignedOut) this.signedOut();
       else this.say(`${model.name} was not ${verb}ed: ${error.message}`, true);
     }
+    this.show();
     this.refresh();
   }
 

@@ -38,7 +38,7 @@ export class Overview {
   metrics({ metrics }) {
     const tile = (name, figure, value, share) => this.tiles.set(name, [[figure, value]], share);
     tile("requests", "metrics.totalRequests", format.count(metrics.totalRequests));
-    tile("average", "metrics.avgResponseTime", format.milliseconds(metrics.avgResponseTime));
+    tile("average", "metrics.avgResponseTime", metrics.totalRequests ? format.milliseconds(metrics.avgResponseTime) : format.UNKNOWN);
     tile("models", "metrics.activeModels", format.count(metrics.activeModels));
     tile("cpu", "metrics.cpuUsage", format.percent(metrics.cpuUsage), metrics.cpuUsage / 100);
     tile("memory", "metrics.memoryUsage", format.percent(metrics.memoryUsage), metrics.memoryUsage / 100);

@@ -10,6 +10,8 @@ const LIMIT = 200;
 const STORED_MS = 700;
 const EVERY_MS = 5000;
 const AGAIN = 4;
+const LONGEST_MS = 30_000;
+const OTHER_START_MS = 5000;
 
 export class Requests {
   // `go(changes, replace)` changes what the address says.
@@ -21,7 +23,10 @@ export class Requests {
     this.filters = {};
     this.known = { model: new Set(), tier: new Set() };
     this.inFlight = new Set();
-    this.askedAt = null;
+    this.timer = null;
+    this.triedAt = -Infinity;
+    this.failures = 0;
+    this.heard = null;
     this.list = new List(byId("finished").tBodies[0], (row) => row.key, (row) => (row.detail ? makeDetail(row) : this.makeRow(row)));
     this.form = byId("filters");
     this.form.addEventListener("change", () => this.choose());
@@ -30,8 +35,12 @@ export class Requests {
       event.preventDefault();
       this.go({ filters: Object.fromEntries(FILTERS.map((name) => [name, ""])), request: "" });
     });
-    byId("newer").addEventListener("click", () => this.takeWaiting());
-    byId("requests-scroll").addEventListener("scroll", () => this.isAtTop() && this.takeWaiting(), { passive: true });
+    byId("newer").addEventListener("click", () => {
+      this.takeWaiting();
+      byId("requests-scroll").scrollTop = 0;
+      byId("requests-scroll").focus({ preventScroll: true });
+    });
+    byId("requests-scroll").addEventListener("scroll", () => !this.isRead() && this.takeWaiting(), { passive: true });
   }
 
   choose() {
@@ -42,6 +51,7 @@ export class Requests {
     const filters = JSON.stringify(state.filters);
     const arrived = here && !this.here;
     this.here = here;
+    if (this.open !== state.request) this.isFound = false;
     this.open = state.request;
     for (const name of FILTERS) this.select(name, state.filters[name]);
     if (filters !== this.chosen) {
@@ -49,29 +59,33 @@ export class Requests {
       this.filters = state.filters;
       this.forget();
     }
-    if (here && (arrived || this.askedAt === null)) this.refresh();
+    if (here && (arrived || this.heard === null)) this.refresh();
     this.show();
   }
 
   select(name, value) {
     const select = this.form.elements[name];
-    if (value && ![...select.options].some((option) => option.value === value)) this.offer(name, value);
+    if (value && ![...select.options].some((option) => option.value === value)) this.offer(name, value, true);
     select.value = value;
   }
 
-  // Choices grow, and keep their order.
-  offer(name, value) {
+  // Choices grow, and keep their order. What the address names is always one.
+  offer(name, value, chosen = false) {
     if (!value || this.known[name]?.has(value)) return;
     const select = this.form.elements[name];
-    if (select.options.length > 200) return;
+    if (select.options.length > 200 && !chosen) return;
     this.known[name]?.add(value);
     const after = [...select.options].slice(1).find((option) => option.value > value) ?? null;
     select.insertBefore(element("option", { value, text: value }), after);
   }
 
   now(now) {
+    const began = Date.parse(now.started_at);
+    // A sidecar that was started anew may have another store, which counts anew.
+    if (this.began !== undefined && Math.abs(began - this.began) > OTHER_START_MS) this.forget();
+    this.began = began;
     this.history = now.history;
-    this.recording = now.recording;
+    this.show();
     for (const tier of now.tiers) this.offer("tier", tier.name);
   }
 
@@ -85,10 +99,11 @@ export class Requests {
 
   // The store is written twice a second, as a rule: what is not there yet is looked for again.
   soon(wait, again) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(async () => {
-      const found = await this.refresh();
-      if (!found && again > 1) this.soon(STORED_MS, again - 1);
+    this.again = again;
+    this.timer ??= setTimeout(async () => {
+      this.timer = null;
+      const found = this.here && (await this.refresh());
+      if (this.here && !found && this.again > 1) this.soon(STORED_MS, this.again - 1);
     }, wait);
   }
 
@@ -97,22 +112,27 @@ export class Requests {
   }
 
   tick() {
-    if (this.here && this.connected && Date.now() - (this.askedAt ?? 0) > EVERY_MS) this.refresh();
+    const wait = Math.min(EVERY_MS * 2 ** this.failures, LONGEST_MS);
+    if (this.here && this.connected && performance.now() - this.triedAt > wait) this.refresh();
   }
 
   forget() {
     this.rows = [];
     this.waiting = [];
-    this.askedAt = null;
+    this.heard = null;
+    this.triedAt = -Infinity;
+    this.failures = 0;
     this.problem = null;
     this.run = null;
     clearTimeout(this.timer);
+    this.timer = null;
   }
 
   // Asks for what is newer than what there is. Returned is whether there was something.
   async refresh() {
-    if (this.busy && this.run === this.busy) return false;
+    if (this.history === false || (this.busy && this.run === this.busy)) return false;
     const run = (this.run = this.busy = Symbol("run"));
+    this.triedAt = performance.now();
     const query = new URLSearchParams({ limit: LIMIT });
     for (const name of FILTERS) if (this.filters[name]) query.set(name, this.filters[name]);
     const newest = this.waiting[0] ?? this.rows[0];
@@ -121,14 +141,17 @@ export class Requests {
       const said = await ask(`/monitoring/requests?${query}`);
       if (this.run !== run) return false;
       this.problem = null;
+      this.failures = 0;
       this.searched = said.searched;
-      this.askedAt = Date.now();
+      this.heard = { wall: Date.now(), at: performance.now() };
       this.take(said.requests);
       return said.requests.length > 0;
     } catch (error) {
       if (error instanceof SignedOut) this.signedOut();
-      else if (this.run === run) this.problem = error.message;
-      this.askedAt ??= Date.now();
+      else if (this.run === run) {
+        this.problem = error.message;
+        this.failures += 1;
+      }
       return false;
     } finally {
       if (this.busy === run) this.busy = null;
@@ -140,7 +163,7 @@ export class Requests {
     for (const each of found) this.offer("model", each.model);
     for (const each of found) this.offer("tier", each.tier);
     this.waiting = [...found, ...this.waiting].slice(0, LIMIT);
-    if (!this.rows.length || (this.isAtTop() && !this.open)) this.takeWaiting();
+    if (!this.rows.length || !this.isRead()) this.takeWaiting();
   }
 
   takeWaiting() {
@@ -150,19 +173,42 @@ export class Requests {
     this.show();
   }
 
-  isAtTop() {
-    return byId("requests-scroll").scrollTop < 8;
+  // Whether somebody is looking at what must not move: a row is open, or the list is scrolled.
+  isRead() {
+    return byId("requests-scroll").scrollTop >= 8 || this.rows.some((row) => row.request_id === this.open);
   }
 
   show() {
     if (!this.here) return;
     const rows = this.rows.map((row) => ({ ...row, key: `${row.id}`, isOpen: row.request_id === this.open }));
     this.list.show(rows.flatMap((row) => (row.isOpen ? [row, { ...row, key: `${row.id} detail`, detail: true }] : [row])));
-    show(byId("newer"), this.waiting.length > 0);
-    setText(byId("newer"), `Show ${this.waiting.length} newer`);
+    this.showNewer();
     const filtered = FILTERS.some((name) => this.filters[name]);
-    setText(byId("requests-count"), this.askedAt === null ? "" : `${format.count(this.rows.length)} shown${filtered ? `, of the last ${format.count(this.searched)}` : ""}`);
+    setText(byId("requests-count"), this.count(filtered));
     this.showEmpty(filtered);
+    this.showOpen();
+  }
+
+  // Its place is kept while there are none.
+  showNewer() {
+    const button = byId("newer");
+    button.style.visibility = this.waiting.length ? "visible" : "hidden";
+    setText(button, `Show ${this.waiting.length} newer`);
+  }
+
+  count(filtered) {
+    if (this.problem && this.rows.length) return `Not brought up to date: ${this.problem}`;
+    if (this.heard === null || !this.rows.length) return "";
+    const lost = this.open && !this.rows.some((row) => row.request_id === this.open) ? `; request ${this.open} is not among them` : "";
+    return `${format.count(this.rows.length)} shown${filtered ? `, of the last ${format.count(this.searched)}` : ""}${lost}`;
+  }
+
+  // A shared address leads to its request.
+  showOpen() {
+    const row = this.open && !this.isFound && this.list.kept.get(String(this.rows.find((each) => each.request_id === this.open)?.id));
+    if (!row) return;
+    this.isFound = true;
+    row[0].scrollIntoView({ block: "nearest" });
   }
 
   showEmpty(filtered) {
@@ -178,16 +224,18 @@ export class Requests {
   // What there is to say instead of a list, and what to do.
   words(filtered) {
     if (this.history === false) return ["No history is kept", "Set store.url (--store) to a file or a database, and start the sidecar anew: the last requests then stand here."];
-    if (this.problem && !this.rows.length) return ["The requests cannot be shown", `${this.problem}. They are asked for again every 5 s.`];
+    if (this.problem && !this.rows.length) return ["The requests cannot be shown", `${this.problem}. They are asked for again, after ever longer pauses.`];
     if (this.rows.length) return null;
-    if (this.askedAt === null) return ["Loading", "The last requests are being read from the store."];
+    if (this.heard === null) return ["Loading", "The last requests are being read from the store."];
     if (filtered) return ["No such request", `None of the last ${format.count(this.searched)} requests is like that. Clear a filter to see others.`];
     return ["No request has finished yet", "The overview has a command to try."];
   }
 
   makeRow(row) {
-    const button = element("button", { type: "button", class: "opener", "aria-label": `${format.time(row.finished_at)}: where its time went` }, element("time", { datetime: row.finished_at, title: format.exactTime(row.finished_at), text: format.time(row.finished_at) }));
+    const time = element("time", { datetime: row.finished_at, title: format.exactTime(row.finished_at) });
+    const button = element("button", { type: "button", class: "opener", title: "Where its time went" }, time);
     button.addEventListener("click", () => {
+      this.isFound = true;
       this.go({ request: this.open === row.request_id ? "" : row.request_id }, true);
     });
     const cell = (text, properties = {}) => element("td", { ...properties, text });
@@ -201,7 +249,10 @@ export class Requests {
       cell(format.seconds(row.timeline.first_token_seconds), { class: "number wide" }),
       cell(format.speed(row.output_tokens_per_second), { class: "number wide" }),
       cell(format.seconds(row.duration_seconds), { class: "number" }));
-    return [node, (now) => setAttribute(button, "aria-expanded", now.isOpen)];
+    return [node, (now) => {
+      setText(time, format.time(row.finished_at)); // it has a day as soon as that is another one
+      setAttribute(button, "aria-expanded", now.isOpen);
+    }];
   }
 }
 

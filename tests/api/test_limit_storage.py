@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.api import windows as module
-from exporter.api.windows import ADDRESSES, SWEPT, Windows
+from exporter.api import limit_storage as module
+from exporter.api.limit_storage import ADDRESSES, SWEPT, Windows
 from tests.api.views import Clock
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -19,6 +21,9 @@ NO_STORE = "history is off: store.url is none"
 RETRY = {"retry-after": "5"}
 RETRY_ABOUT = {"Retry-After": "Seconds, where it is worth a try again"}
 
+AGAIN_SECONDS = 60.0
+"""A reason that stays is logged so often: pages ask every few seconds."""
+
 log = logging.getLogger(__name__)
 
 Read = Callable[[Request, Past], Coroutine[Any, Any, Response]]
@@ -30,6 +35,7 @@ class BadQueryError(ValueError):
 
 def guard(past: Past | None, refuse: Refuse, read: Read) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """The handler: why not, where there is no store, none that answers, or no sense in what is asked for."""
+    trouble = _Trouble()
 
     async def handle(request: Request) -> Response:
         if past is None:
@@ -39,9 +45,24 @@ def guard(past: Past | None, refuse: Refuse, read: Read) -> Callable[[Request], 
         except BadQueryError as error:
             return refuse(400, str(error))
         except StoreError as error:
-            log.warning("the store cannot be read", extra={"reason": str(error)})
+            trouble.tell(str(error))
             refusal = refuse(503, STORE_AWAY)
             refusal.headers.update(RETRY)
             return refusal
 
     return handle
+
+
+class _Trouble:
+    """Logs why the store cannot be read."""
+
+    def __init__(self) -> None:
+        self._said = ""
+        self._said_at = -math.inf
+
+    def tell(self, reason: str) -> None:
+        """When it is another reason than before, or was said long ago."""
+        now = time.monotonic()
+        if reason != self._said or now - self._said_at >= AGAIN_SECONDS:
+            self._said, self._said_at = reason, now
+            log.warning("the store cannot be read", extra={"reason": reason})
