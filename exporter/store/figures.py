@@ -216,8 +216,8 @@ class Past(Protocol):
         ...
 
     async def newest(self, which: Filter, count: int, shape: Callable[[Sequence[StoredCourse]], T]) -> T:
-        """At most `count` of the `SEARCHED` requests that were stored last, newest first, as `shape` makes them; it is
-        called in another thread."""
+        """At most `count` of the `SEARCHED` requests that were stored last, by one sidecar where the filter names it,
+        newest first, as `shape` makes them; it is called in another thread."""
         ...
 
     async def machine(self, start_us: int, end_us: int, step_seconds: int, instance: str) -> list[MachinePoint]:

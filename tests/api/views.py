@@ -64,7 +64,7 @@ def make_views(live: Live | None = None, clock: Clock | None = None, **fields: A
         "totals": live.totals,
         "decisions": live.decisions,
         "availability": lambda: no_models,
-        "since": lambda: {},
+        "since": dict,
         "only_model": lambda _: None,
         "connections": lambda: 0,
         "clock": clock,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, event, select, text
 
 from exporter.record import Outcome
 from exporter.store import migration, retention
@@ -22,8 +23,9 @@ from exporter.store.newest import read_newest
 from exporter.store.reader import Reader, kept_since
 from exporter.store.rows import Finished, request_row
 from exporter.store.schema import REQUESTS
+from tests.databases import PostgreSQL
 from tests.store.requests import MIDNIGHT_US, WRITING, Told, Traced, clear, finished, write
-from tests.store.strategies import INSTANCES, batches, ends, instances, texts, told
+from tests.store.strategies import INSTANCES, batches, ends, told
 
 Batch = tuple[str, list[Finished]]
 MANY = 1_000_000
@@ -32,10 +34,10 @@ LONG = "ä" * 256
 
 filters = st.builds(
     Filter,
-    instance=instances,
-    model=texts,
-    tier=st.sampled_from([None, None, "Q2", "Q4", "Q9"]),
-    outcomes=st.sampled_from([(), (), ("completed",), ("upstream_error", "stream_error", "timeout"), ("nothing",)]),
+    instance=st.sampled_from([None, *INSTANCES, "nobody"]),
+    model=st.sampled_from([None, None, None, "", "stop", "ä", "'; --"]),
+    tier=st.sampled_from([None, None, None, "Q2", "Q4", "Q9"]),
+    outcomes=st.sampled_from([(), (), (), ("completed",), ("upstream_error", "stream_error", "timeout"), ("nothing",)]),
     behind=st.just(0),
 )
 
@@ -51,7 +53,7 @@ class Asked(NamedTuple):
     searched: int
 
 
-asked = st.builds(Asked, filters, st.sampled_from([0, 0, 1, 7]), st.integers(1, 9), st.sampled_from([1, 5, MANY]))
+asked = st.builds(Asked, filters, st.sampled_from([0, 0, 1, 7]), st.integers(1, 9), st.sampled_from([1, 3, MANY]))
 
 
 def ask(
@@ -89,7 +91,7 @@ def ids(rows: Sequence[StoredCourse]) -> list[str]:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(written=batches, questions=st.lists(asked, min_size=1, max_size=5), floor=ends)
+@given(written=batches, questions=st.lists(asked, min_size=1, max_size=9), floor=st.none() | ends)
 def test_any_filter_of_anything(
     database: Database, written: list[Batch], questions: list[Asked], floor: int | None
 ) -> None:
@@ -103,7 +105,8 @@ def test_any_filter_of_anything(
     for each in questions:
         last = everything[: each.behind][-1:]
         which = each.which._replace(behind=last[0][1] if last else 0)
-        newest = [pair for pair in everything if pair[1] > which.behind][::-1][: each.searched]
+        own = [pair for pair in everything if which.instance in (None, pair[0].instance)]
+        newest = [pair for pair in own if pair[1] > which.behind][::-1][: each.searched]
         seen = [pair for pair in newest if pair[0].finished_us >= (floor or 0) and admits(which, *pair)]
         expected = [course(*pair) for pair in seen[: each.most]]
         assert ask(database, which, count=each.most, searched=each.searched) == expected
@@ -177,6 +180,19 @@ def test_so_many_requests_are_searched_and_no_more(database: Database) -> None:
     rare = Filter(model="rare")
     assert [len(ask(database, rare, searched=searched)) for searched in (4, 5, 6, 7)] == [0, 1, 2, 3]
     assert ids(ask(database, searched=6)) == ["9", "8", "7", "3", "2", "1"]
+
+
+def test_busy_sidecars_hide_nothing_of_a_quiet_one(database: Database) -> None:
+    """So many of its own are searched."""
+    for instance, batch in (("quiet:1", "abc"), ("busy:1", "defghi"), ("quiet:1", "j"), ("busy:1", "klmnop")):
+        some = [finished(request_id=each, model="rare" if each in "bo" else "tiny") for each in batch]
+        write(database, some, writing=WRITING._replace(instance=instance))
+    quiet = Filter("quiet:1")
+    assert ids(ask(database, quiet, searched=3)) == ["j", "c", "b"]
+    assert ids(ask(database, quiet._replace(model="rare"), searched=3)) == ["b"]
+    assert ids(ask(database, quiet._replace(model="rare"), searched=2)) == []
+    assert ids(ask(database, quiet._replace(behind=numbers(database)[1]), searched=3)) == ["j", "c"]
+    assert ids(ask(database, searched=3)) == ["p", "o", "n"]
 
 
 def test_what_retention_hides_is_not_shown_and_not_made_up_for(database: Database) -> None:
@@ -260,4 +276,48 @@ def test_no_more_is_looked_at_than_is_searched(tmp_path: Path) -> None:
     assert steps.of(nobody) > 200  # all of them
     assert steps.of(nobody._replace(behind=known)) < 10
     assert steps.of(nobody, searched=10) < 10
+    write(database, [finished() for _ in range(5)], writing=WRITING._replace(instance="quiet:1"))
+    write(database, [finished() for _ in range(100)])
+    quiet, busy = Filter("quiet:1", "nobody"), Filter(WRITING.instance, "nobody")
+    assert steps.of(quiet) < 10
+    assert steps.of(busy, searched=10) < 10
+    assert steps.of(busy._replace(behind=numbers(database)[-11])) < 10
     database.close()
+
+
+@pytest.fixture(scope="module")
+def uneven(postgresql: PostgreSQL) -> Iterator[Database]:
+    """A sidecar has written a quarter of all requests, the oldest ones, and the server knows how many."""
+    url = postgresql.create(postgresql.migrated)
+    with closing(Database(url)) as database:
+        for name, many in (("silent:1", 1000), ("busy:1", 3000)):
+            write(database, [finished() for _ in range(many)], writing=WRITING._replace(instance=name))
+        with database.write() as connection:
+            connection.execute(text("ANALYZE requests"))
+        yield database
+    postgresql.drop(url)
+
+
+@pytest.mark.parametrize("behind", [0, 3995])
+@pytest.mark.parametrize("instance", [None, "silent:1", "busy:1", "nobody:1"])
+def test_what_the_server_looks_at(uneven: Database, instance: str | None, behind: int) -> None:
+    """Never past what others have written since."""
+    plans: list[dict[str, Any]] = []
+
+    def explain(connection: Connection, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
+        found = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).fetchone()
+        plans.append(found[0][0]["Plan"])
+
+    with uneven.read() as connection:
+        event.listen(connection, "before_cursor_execute", explain)
+        read_newest(connection, Filter(instance, "nobody", behind=behind), 200, since_us=0, searched=10)
+    scans = [node for node in nodes(plans[0]) if "Relation Name" in node]
+    assert {node["Relation Name"] for node in scans} == {"requests"}
+    assert max(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in scans) <= 10
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan of PostgreSQL, step by step."""
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)

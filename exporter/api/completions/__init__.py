@@ -17,8 +17,8 @@ from exporter.api.completions.listing import Heading, Listing, read_pages
 from exporter.api.completions.metrics import metrics as shape_metrics
 from exporter.api.completions.queries import PAGE, PERIOD, read_page_query, read_period
 from exporter.api.documents import json_answer
-from exporter.api.past import NO_STORE, RETRY, RETRY_ABOUT, STORE_AWAY, guard
 from exporter.api.operation import Answer, Operation
+from exporter.api.past import NO_STORE, RETRY, RETRY_ABOUT, STORE_AWAY, guard
 from exporter.api.room import Room
 from exporter.api.views import Views
 from exporter.errors import StoreError

@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from exporter.api.past import BadQueryError
 from exporter.api.operation import Parameter
+from exporter.api.past import BadQueryError
 from exporter.dates import PATTERN, read_date
 from exporter.store.figures import Period
 

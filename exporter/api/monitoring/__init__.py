@@ -1,5 +1,5 @@
-"""The built-in page, `/monitoring`, for people who have no Grafana: what is happening now. It shows what the contracts of
-the other rooms tell, and three documents of its own. Its description is docs/api-monitoring.md.
+"""The built-in page, `/monitoring`, for people who have no Grafana: what is happening now. It shows what the contracts
+of the other rooms tell, and three documents of its own. Its description is docs/api-monitoring.md.
 """
 
 from __future__ import annotations

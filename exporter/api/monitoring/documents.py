@@ -254,7 +254,7 @@ class FinishedRequests(TypedDict):
     timestamp: Time
     requests: Annotated[list[FinishedRequest], Field(max_length=200)]
     searched: Count
-    """The filter was applied to so many of the newest requests, at most: older ones were not looked at."""
+    """The filter was applied to so many of this sidecar's newest requests, at most: older ones were not looked at."""
 
 
 @document

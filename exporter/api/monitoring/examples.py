@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.api.past import NO_STORE
 from exporter.api.monitoring.documents import Failure, Figures, FinishedRequests, ModelList, Now, TierFigures
+from exporter.api.past import NO_STORE
 from exporter.models.model import Status
 from exporter.record import Complexity, Outcome
 from exporter.store.figures import SEARCHED

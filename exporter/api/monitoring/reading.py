@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.api.documents import NO_CACHE, json_answer
-from exporter.api.past import RETRY_ABOUT, guard
 from exporter.api.monitoring import examples
 from exporter.api.monitoring.documents import Failure, FinishedRequests, ModelList, Now
 from exporter.api.monitoring.errors import refuse
@@ -18,6 +17,7 @@ from exporter.api.monitoring.models import model_list, orders
 from exporter.api.monitoring.now import Facts, now
 from exporter.api.monitoring.requests import PARAMETERS, read_filter, read_limit, write_requests
 from exporter.api.operation import JSON, Answer, Operation
+from exporter.api.past import RETRY_ABOUT, guard
 from exporter.api.views import Views
 from exporter.models.models import Models
 from exporter.store.figures import SEARCHED, Past
@@ -90,7 +90,7 @@ def requests_of(views: Views) -> Operation:
                 example=examples.AWAY,
             ),
         },
-        f"Of those that this sidecar has stored; a filter is applied to the newest {SEARCHED:,} of them. To follow, "
+        f"Of those that this sidecar has stored; a filter is applied to its own newest {SEARCHED:,}. To follow, "
         "ask with `behind`, the highest `id` so far.",
         parameters=PARAMETERS,
     )

@@ -9,10 +9,10 @@ from typing import Annotated, Literal, cast
 from pydantic import Field
 
 from exporter.api.documents import encode
-from exporter.api.past import BadQueryError
 from exporter.api.monitoring.documents import FinishedRequest, Timeline
 from exporter.api.monitoring.figures import DIGITS, amount
 from exporter.api.operation import Parameter
+from exporter.api.past import BadQueryError
 from exporter.record import FAILURES, Complexity, Outcome
 from exporter.store.figures import SEARCHED, Filter, StoredCourse
 from exporter.utc import utc

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.api.past import BadQueryError
 from exporter.api.monitoring.documents import FinishedRequest, FinishedRequests
 from exporter.api.monitoring.requests import (
     MOST_ROWS,
@@ -19,6 +18,7 @@ from exporter.api.monitoring.requests import (
     read_limit,
     write_requests,
 )
+from exporter.api.past import BadQueryError
 from exporter.record import FAILURES, Complexity, Outcome
 from exporter.store.figures import Filter, StoredCourse
 from tests.api.monitoring.documents import read, read_bytes

@@ -46,6 +46,9 @@ export const span = known((value) => {
   return `${amount} ${unit}${next && rest ? ` ${rest} ${next[0]}` : ""}`;
 });
 
+// How old something is that may be quick.
+export const age = known((value) => (value < 10 ? `${digits(Math.max(0, value), 1)} s` : span(value)));
+
 // Times of day, in the reader's zone; another day is named.
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });

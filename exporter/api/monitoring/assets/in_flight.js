@@ -89,7 +89,7 @@ export class InFlight {
     show(line.kind, row.is_streaming === false);
     setText(tier, placed ? placed.tier : format.UNKNOWN);
     setText(upstream, placed?.upstream ?? format.UNKNOWN);
-    setText(age, format.span((row.duration_ms + now - row.at) / 1000));
+    setText(age, format.age((row.duration_ms + now - row.at) / 1000));
     setText(tokens, format.count(row.output_tokens));
     setText(speed, format.rate(placed?.output_tokens_per_second));
   }

@@ -174,7 +174,7 @@ function health(now) {
   }
   if (unknown.length) return ["unknown", `Not looked at yet: ${unknown.map((each) => each.name).join(", ")}`];
   const servers = now.upstreams.length;
-  return ["ok", servers === 1 ? `llama-server ${now.upstreams[0].name} answers` : `All ${servers} llama-servers answer`];
+  return ["ok", servers === 1 ? `${now.upstreams[0].name === "llama-server" ? "" : "llama-server "}${now.upstreams[0].name} answers` : `All ${servers} llama-servers answer`];
 }
 
 // As of when

@@ -132,12 +132,12 @@ export class Models {
       setText(button, said.can_unload ? "Unload" : said.status === "error" ? "Load again" : "Load");
       setAttribute(button, "aria-label", `${button.textContent} ${said.name}`);
       // It stays where it is, so that the keyboard does not lose it.
-      setAttribute(button, "aria-disabled", asked || MOVING.includes(said.status) ? "true" : null);
+      setAttribute(button, "aria-disabled", asked || said.status === "unloading" ? "true" : null);
     }];
   }
 
   async act(model) {
-    if (this.asked.has(model.name) || MOVING.includes(model.status)) return;
+    if (this.asked.has(model.name) || model.status === "unloading") return;
     const verb = model.can_unload ? "unload" : "load";
     const asked = { verb, status: model.status, answeredAt: null };
     this.asked.set(model.name, asked);
@@ -191,7 +191,7 @@ function makeUpstream(upstream) {
     fill(context, now.context_tokens_used, now.context_tokens, format.UNKNOWN);
     const models = now.router ? `${format.count(now.models_loaded)} of ${format.count(now.models)} models loaded` : "";
     const waiting = now.requests_deferred ? `${format.count(now.requests_deferred)} requests wait for a slot` : "";
-    const untold = now.up && now.context_tokens === null ? "start it with --slots to see its context" : "";
+    const untold = now.up && now.models_loaded && now.context_tokens === null ? "start it with --slots to see its context" : "";
     setText(more, [models, waiting, untold].filter(Boolean).join("; "));
   }];
 }
