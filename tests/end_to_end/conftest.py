@@ -12,7 +12,11 @@ from functools import cached_property
 import pytest
 
 from tests.bench.targets import start_upstreams
+from tests.end_to_end.browser import browser
+from tests.end_to_end.page_world import page_world
 from tests.end_to_end.stage import Stage, StageProcess, missing
+
+__all__ = ["browser", "page_world"]  # fixtures that several modules share
 
 FIXTURE = "first_day"
 OLD_ENOUGH_SECONDS = 180.0

@@ -3,45 +3,22 @@ of another host."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from urllib.parse import urlsplit
-
-import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from exporter import __version__
+from tests.end_to_end.browser import Visit
 from tests.end_to_end.sidecar import Sidecar
-from tests.programs import program
 
 NOBODY = "http://127.0.0.1:9"
 KEY = "a-key-for-the-tests"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome") or program("chromium")
-    expect.set_options(timeout=20_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A page, what it asked for, and what it complained about."""
+class Docs(Visit):
+    """The page."""
 
     def __init__(self, browser: Browser, sidecar: Sidecar) -> None:
-        self.page: Page = browser.new_page()
-        self.requests: list[Request] = []
-        self.complaints: list[str] = []
-        self.page.on("request", self.note)
-        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        super().__init__(browser)
         self.page.goto(f"{sidecar.admin}/api/docs")
-
-    def note(self, request: Request) -> None:
-        self.requests.append(request)
 
     def try_readiness(self) -> None:
         """What a person does: open an operation, try it out, see the answer."""
@@ -52,38 +29,33 @@ class Visit:
         expect(operation.locator(".live-responses-table .response-col_status").last).to_have_text("200")
         expect(operation.locator(".live-responses-table")).to_contain_text('"ready": true')
 
-    def check(self, sidecar: Sidecar) -> None:
-        """Nobody else was asked, and nothing went wrong."""
-        assert {urlsplit(request.url).netloc for request in self.requests} == {urlsplit(sidecar.admin).netloc}
-        assert self.complaints == []
-
 
 def test_operations_are_listed_and_can_be_tried(browser: Browser) -> None:
     with Sidecar("--upstream", NOBODY, environment=NOT_SAMPLED) as sidecar:
-        visit = Visit(browser, sidecar)
+        visit = Docs(browser, sidecar)
         expect(visit.page.locator(".info .title")).to_contain_text(f"llama-exporter {__version__}")
         expect(visit.page.get_by_text("/openapi.json", exact=True).first).to_be_visible()
         expect(visit.page.locator("#problem")).to_be_hidden()
         expect(visit.page.get_by_role("button", name="Authorize")).to_have_count(0)
         visit.try_readiness()
-        visit.check(sidecar)
+        visit.check(sidecar.admin)
 
 
 def test_a_key_is_asked_for_and_used(browser: Browser) -> None:
     with Sidecar("--upstream", NOBODY, environment={**NOT_SAMPLED, "PROXY_API_KEY": KEY}) as sidecar:
-        visit = Visit(browser, sidecar)
+        visit = Docs(browser, sidecar)
         expect(visit.page.locator(".opblock")).to_have_count(0)
         visit.page.get_by_label("API key").fill(KEY)
         visit.page.get_by_role("button", name="Show").click()
         expect(visit.page.get_by_role("button", name="Authorize")).to_be_visible()
         expect(visit.page.get_by_label("API key")).to_have_count(0)
         visit.try_readiness()
-        visit.check(sidecar)
+        visit.check(sidecar.admin)
 
 
 def test_a_wrong_key_is_said_to_be_wrong(browser: Browser) -> None:
     with Sidecar("--upstream", NOBODY, environment={"PROXY_API_KEY": KEY}) as sidecar:
-        visit = Visit(browser, sidecar)
+        visit = Docs(browser, sidecar)
         visit.page.get_by_label("API key").fill("another")
         visit.page.get_by_role("button", name="Show").click()
         expect(visit.page.get_by_role("alert")).to_have_text("That is not a valid key.")

@@ -147,7 +147,7 @@ export class Overview {
     if (this.inFlight.show(rows)) this.unplaced();
     const count = rows.length;
     setText(byId("active-count"), count === 0 ? "none " : `${format.count(count)} `);
-    setText(byId("active-note"), count > SHOWN ? `The newest ${SHOWN} of ${format.count(count)} are shown.` : count === 0 ? "Requests stand here from their arrival until their last byte." : "");
+    setText(byId("active-note"), count > SHOWN ? `The newest ${SHOWN} of ${format.count(count)} are shown.` : "Requests stand here from their arrival until their last byte.");
     this.showTraffic();
   }
 
