@@ -122,6 +122,8 @@ class Now(TypedDict):
     """When the sidecar was started."""
     sample_seconds: Amount
     """Between two samples of the machine and the llama-servers."""
+    servers_sampled: bool
+    """Whether llama-servers are looked at (`sampling.llama_server`)."""
     recording: bool
     """Whether requests are recorded at all (`metrics.enabled`)."""
     history: bool

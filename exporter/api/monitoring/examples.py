@@ -23,6 +23,7 @@ NOW: Now = {
     "timestamp": "2026-11-20T08:32:30.000Z",
     "started_at": "2026-11-19T07:31:29.000Z",
     "sample_seconds": 5.0,
+    "servers_sampled": True,
     "recording": True,
     "history": True,
     "streams": True,

@@ -40,6 +40,7 @@ def now(views: Views, facts: Facts, summaries: Summaries) -> Now:
         "timestamp": utc(wall),
         "started_at": utc(wall - max(clock - views.started, 0.0)),
         "sample_seconds": facts.sample_seconds(),
+        "servers_sampled": views.servers_sampled,
         "recording": views.recording,
         "history": views.past is not None,
         "streams": facts.streams,

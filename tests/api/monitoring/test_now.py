@@ -63,6 +63,7 @@ async def test_who_it_is() -> None:
     assert document["started_at"] == "2026-11-19T07:31:29.000Z"
     assert (document["sample_seconds"], document["proxy"]) == (2.5, {"host": "127.0.0.1", "port": 8001})
     assert [document[each] for each in ("recording", "history", "streams", "keys")] == [False, False, False, True]
+    assert document["servers_sampled"]
 
 
 async def test_nothing_recorded_is_zero_and_unknown() -> None:

@@ -64,12 +64,30 @@ export function trend(place) {
     padding: [8, 8, 0, 0],
     scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 0.2)] } },
     axes: [
-      axis({ size: 26, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }),
-      axis({ size: 46, space: 36, values: (_, marks) => marks.map((mark) => (mark === 0 ? "0" : mark.toFixed(mark < 1 ? 2 : 1))) }),
+      axis({
+        size: 26,
+        values: [
+          [3600, "{HH}:{mm}", null, null, null, null, null, null, 1],
+          [60, "{HH}:{mm}", null, null, null, null, null, null, 1],
+          [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1],
+        ],
+      }),
+      axis({
+        size: 46,
+        space: 36,
+        values: (_, marks) => marks.map((mark) => (mark === 0 ? "0" : mark.toFixed(mark < 1 ? 2 : 1))),
+      }),
     ],
     series: [
       {},
-      { label: "requests/s", stroke: colour("--accent"), fill: colour("--accent-thin"), width: 1.5, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) },
+      {
+        label: "requests/s",
+        stroke: colour("--accent"),
+        fill: colour("--accent-thin"),
+        width: 1.5,
+        points: { show: false },
+        paths: uPlot.paths.stepped({ align: 1 }),
+      },
     ],
   }));
 }

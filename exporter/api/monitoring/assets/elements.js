@@ -71,14 +71,25 @@ export function attempt(work) {
 // A bar for a share of 0 to 1 (null: not known), which screen readers are told by `label`. Where `warns`, much is bad.
 export function bar(label, warns = true) {
   const fill = element("span");
-  const node = element("span", { class: "bar", role: "meter", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 }, fill);
-  return [node, (share, words) => {
-    const percent = Math.round(Math.min(Math.max(share ?? 0, 0), 1) * 1000) / 10;
-    fill.style.setProperty("--share", `${percent}%`);
-    setAttribute(node, "aria-valuenow", percent);
-    setAttribute(node, "aria-valuetext", words);
-    setAttribute(node, "data-level", share === null || !warns ? null : percent >= 95 ? "full" : percent >= 80 ? "high" : "fine");
-  }];
+  const node = element(
+    "span",
+    { class: "bar", role: "meter", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 },
+    fill,
+  );
+  return [
+    node,
+    (share, words) => {
+      const percent = Math.round(Math.min(Math.max(share ?? 0, 0), 1) * 1000) / 10;
+      fill.style.setProperty("--share", `${percent}%`);
+      setAttribute(node, "aria-valuenow", percent);
+      setAttribute(node, "aria-valuetext", words);
+      setAttribute(
+        node,
+        "data-level",
+        share === null || !warns ? null : percent >= 95 ? "full" : percent >= 80 ? "high" : "fine",
+      );
+    },
+  ];
 }
 
 // What is long is cut by the layout; the whole of it shows where the mouse rests.

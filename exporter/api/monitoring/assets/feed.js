@@ -1,154 +1,16 @@
 // Where the figures come from: a WebSocket, an event stream, and documents that are polled. Where streams are blocked,
 // what they tell is polled, too. Whatever breaks off is tried again, each time after a longer pause.
 
+import { SignedOut, ask } from "./asking.js";
+import { Stream, openEvents, openSocket, pause } from "./streams.js";
+
 const POLL_MS = 2000;
 const HASTE_MS = 150;
 const HASTE_EVERY_MS = 1000;
-const LIMIT_MS = 10_000;
-const SILENT_MS = 6000;
-const STEADY_MS = 10_000;
-const BLOCKED_MS = 30_000;
 const MOST_IN_FLIGHT = 200;
-const PAUSES_MS = [1000, 2000, 4000, 8000, 15_000];
 
-export class SignedOut extends Error {}
-export class NoAnswer extends Error {}
-
-// A document. Raises SignedOut, and NoAnswer with what is known of the reason.
-export async function ask(path, { limit = LIMIT_MS, signal, ...options } = {}) {
-  let answer;
-  let said = null;
-  try {
-    answer = await fetch(path, { ...options, signal: AbortSignal.any([AbortSignal.timeout(limit), ...(signal ? [signal] : [])]), cache: "no-store" });
-    said = await answer.text();
-  } catch {
-    throw new NoAnswer("the sidecar does not answer");
-  }
-  if (answer.status === 401) throw new SignedOut();
-  try {
-    said = JSON.parse(said);
-  } catch {
-    said = null;
-  }
-  if (!answer.ok) throw new NoAnswer(reason(said) ?? `${path} was answered with ${answer.status}`);
-  if (said === null) throw new NoAnswer(`the answer to ${path} cannot be read`);
-  return said;
-}
-
-// Of an error in any of the contracts' forms.
-function reason(said) {
-  const found = [said?.message, said?.error?.message, said?.error, said?.detail];
-  return found.find((each) => typeof each === "string" && each) ?? null;
-}
-
-const pause = (failures) => PAUSES_MS[Math.min(failures, PAUSES_MS.length) - 1] * (0.8 + 0.4 * Math.random());
-
-// One stream that is opened again and again; `open(on)` opens it and returns what closes it. It counts as open when it
-// has said something: there are proxies that open every stream and pass nothing on.
-class Stream {
-  constructor(open, heard, changed) {
-    this.open = open;
-    this.heard = heard;
-    this.changed = changed;
-    this.isOpen = false;
-    this.failures = 0;
-    this.running = false;
-  }
-
-  start() {
-    if (this.running) return;
-    this.running = true;
-    this.connect();
-  }
-
-  stop() {
-    this.running = false;
-    clearTimeout(this.timer);
-    this.drop();
-  }
-
-  // The other side is known to be back.
-  hurry() {
-    if (!this.running || this.isOpen || !this.timer || this.failures < 2) return;
-    clearTimeout(this.timer);
-    this.failures = 1;
-    this.connect();
-  }
-
-  connect() {
-    this.timer = null;
-    const attempt = (this.attempt = Symbol("attempt"));
-    const mine = () => this.attempt === attempt && this.running;
-    const said = (document) => mine() && this.hear(document);
-    const ended = () => mine() && this.fail();
-    try {
-      this.close = this.open({ said, ended });
-    } catch {
-      this.fail();
-    }
-  }
-
-  hear(document) {
-    const now = performance.now();
-    this.heardAt = now;
-    if (!this.isOpen) {
-      this.isOpen = true;
-      this.openedAt = now;
-      this.changed();
-    }
-    // One that breaks off again and again is not well.
-    if (now - this.openedAt > STEADY_MS) this.failures = 0;
-    this.heard(document);
-  }
-
-  fail() {
-    this.drop();
-    this.failures += 1;
-    // A proxy that does not let it through will not do so a second later; polling has the figures.
-    const wait = this.failures > PAUSES_MS.length ? BLOCKED_MS : pause(this.failures);
-    this.timer = setTimeout(() => this.connect(), wait);
-    this.changed();
-  }
-
-  drop() {
-    this.attempt = null;
-    this.isOpen = false;
-    this.close?.();
-    this.close = null;
-  }
-}
-
-function openSocket(on) {
-  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/metrics/ws`);
-  let silence;
-  const listen = () => {
-    clearTimeout(silence);
-    silence = setTimeout(on.ended, SILENT_MS);
-  };
-  listen();
-  socket.onmessage = (event) => {
-    listen();
-    on.said(JSON.parse(event.data));
-  };
-  socket.onclose = on.ended;
-  return () => {
-    clearTimeout(silence);
-    socket.onmessage = socket.onclose = null;
-    socket.close();
-  };
-}
-
-function openEvents(on) {
-  const events = new EventSource("/metrics/active-requests/stream");
-  for (const name of ["update", "disabled"]) events.addEventListener(name, (event) => on.said(JSON.parse(event.data)));
-  events.onerror = on.ended;
-  return () => {
-    events.onerror = null;
-    events.close();
-  };
-}
-
-const LIVE = { queries: "/api/metrics/queries", resources: "/api/metrics/resources", routing: "/api/metrics/routing" };
+// What the WebSocket tells of which something is shown.
+const LIVE = { resources: "/api/metrics/resources", routing: "/api/metrics/routing" };
 
 export class Feed {
   // `heard` has a function for each document: metrics, tiers, now, live, active; `changed(state)` is told how it stands:
@@ -196,7 +58,8 @@ export class Feed {
 
   // Something is seen of which more is known.
   hasten() {
-    if (!this.running || this.failures || this.hastening || performance.now() - this.hastenedAt < HASTE_EVERY_MS) return;
+    if (!this.running || this.failures || this.hastening || performance.now() - this.hastenedAt < HASTE_EVERY_MS)
+      return;
     this.hastening = true;
     setTimeout(async () => {
       const run = this.asking;
@@ -230,12 +93,20 @@ export class Feed {
 
   // What has been answered; the rest of the page does not suffer from what was not.
   take(found) {
-    this.troubles = new Map(Object.entries(found).filter(([, answer]) => answer.reason).map(([name, answer]) => [name, answer.reason.message]));
+    this.troubles = new Map(
+      Object.entries(found)
+        .filter(([, answer]) => answer.reason)
+        .map(([name, answer]) => [name, answer.reason.message]),
+    );
     const said = (name) => found[name]?.value;
     this.succeed(said("now"));
     for (const name of ["now", "metrics", "tiers"]) if (said(name)) this.heard[name](said(name));
     if (said("active") && !this.events.isOpen) this.heard.active(said("active"));
-    const live = Object.fromEntries(Object.keys(LIVE).filter(said).map((name) => [name, said(name)]));
+    const live = Object.fromEntries(
+      Object.keys(LIVE)
+        .filter(said)
+        .map((name) => [name, said(name)]),
+    );
     if (Object.keys(live).length && !this.socket.isOpen) this.heard.live(live);
     this.checkEvents(said("now"));
     this.next(this.settled ? POLL_MS : HASTE_EVERY_MS);
@@ -263,7 +134,8 @@ export class Feed {
 
   // An event stream is silent while nothing changes, and also when something on the way holds it back, or is gone.
   checkEvents(now) {
-    const others = now.in_flight.some((each) => !this.inFlight.has(each.request_id)) || this.inFlight.size > now.in_flight.length;
+    const others =
+      now.in_flight.some((each) => !this.inFlight.has(each.request_id)) || this.inFlight.size > now.in_flight.length;
     const silent = performance.now() - this.activeAt > POLL_MS;
     this.unlike = this.events.isOpen && silent && others && now.in_flight.length < MOST_IN_FLIGHT ? this.unlike + 1 : 0;
     if (this.unlike < 2) return;
@@ -295,7 +167,13 @@ export class Feed {
   }
 
   note() {
-    this.state = this.over ? "signed-out" : !this.running ? "paused" : this.lostAt !== null ? "lost" : this.stateOfStreams();
+    this.state = this.over
+      ? "signed-out"
+      : !this.running
+        ? "paused"
+        : this.lostAt !== null
+          ? "lost"
+          : this.stateOfStreams();
     this.told(this.state);
   }
 

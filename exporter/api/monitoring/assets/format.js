@@ -3,8 +3,10 @@
 export const UNKNOWN = "–";
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
-const known = (write) => (value) => (value === null || value === undefined || !Number.isFinite(value) ? UNKNOWN : write(value));
-const digits = (value, count) => value.toLocaleString("en", { minimumFractionDigits: count, maximumFractionDigits: count });
+const known = (write) => (value) =>
+  value === null || value === undefined || !Number.isFinite(value) ? UNKNOWN : write(value);
+const digits = (value, count) =>
+  value.toLocaleString("en", { minimumFractionDigits: count, maximumFractionDigits: count });
 
 export const count = known((value) => whole.format(value));
 export const percent = known((value) => `${digits(value, 1)} %`);
@@ -38,7 +40,12 @@ export const milliseconds = known((value) => seconds(value / 1000));
 // A time that goes on: whole seconds, in two units.
 export const span = known((value) => {
   const total = Math.max(0, Math.floor(value));
-  const parts = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const parts = [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+    ["s", 1],
+  ];
   const first = parts.findIndex(([unit, length]) => total >= length || unit === "s");
   const [[unit, length], next] = [parts[first], parts[first + 1]];
   const amount = Math.floor(total / length);

@@ -17,7 +17,9 @@ export class InFlight {
   }
 
   addLine() {
-    const cells = ["name", "tier", "upstream wide", "number age", "number tokens", "number speed"].map((name, place) => element(place ? "td" : "th", { class: name, scope: place ? null : "row" }));
+    const cells = ["name", "tier", "upstream wide", "number age", "number tokens", "number speed"].map((name, place) =>
+      element(place ? "td" : "th", { class: name, scope: place ? null : "row" }),
+    );
     const node = element("tr", { class: "free", "aria-hidden": "true" }, ...cells);
     cells[0].textContent = "\u00a0";
     this.body.append(node);
@@ -43,7 +45,8 @@ export class InFlight {
   }
 
   take(row) {
-    const line = this.lines.find((each) => each.id === null) ?? this.lines.find((each) => each.goneAt) ?? this.addLine();
+    const line =
+      this.lines.find((each) => each.id === null) ?? this.lines.find((each) => each.goneAt) ?? this.addLine();
     line.id = row.request_id;
     line.goneAt = 0;
     line.node.className = "";

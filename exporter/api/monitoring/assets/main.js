@@ -10,12 +10,11 @@ import { Requests } from "./requests.js";
 import { Resources } from "./resources.js";
 import { Routing } from "./routing.js";
 
-const STALE_MS = { now: 8000, metrics: 8000, tiers: 8000, live: 8000, active: null, requests: 15_000, models: 15_000 };
+const STALE_MS = { now: 8000, metrics: 8000, tiers: 8000, live: 8000, active: 8000, requests: 15_000, models: 15_000 };
 const TROUBLES = {
   metrics: "the machine and the traffic",
   tiers: "tiers",
   active: "requests in flight",
-  queries: "the rate",
   resources: "resources",
   routing: "routing",
 };
@@ -83,7 +82,8 @@ function go(wanted, { replace = false } = {}) {
 
 function arrive() {
   for (const section of address.SECTIONS) show(byId(section), section === state.section);
-  for (const link of document.querySelectorAll("nav a")) setAttribute(link, "aria-current", link.dataset.section === state.section ? "page" : null);
+  for (const link of document.querySelectorAll("nav a"))
+    setAttribute(link, "aria-current", link.dataset.section === state.section ? "page" : null);
   document.title = `${document.querySelector(`nav a[data-section=${state.section}]`).textContent} – llama-exporter`;
   for (const [name, part] of Object.entries(parts)) part.visit?.(name === state.section, state);
 }
@@ -166,15 +166,27 @@ function showHealth(now) {
 function health(now) {
   const down = now.upstreams.filter((each) => each.up === false);
   const unknown = now.upstreams.filter((each) => each.up === null);
-  if (!now.recording) return ["warn", "Nothing is recorded: metrics.enabled (LOG_REQUEST_METRICS) is off. Traffic flows."];
+  if (!now.recording)
+    return ["warn", "Nothing is recorded: metrics.enabled (LOG_REQUEST_METRICS) is off. Traffic flows."];
   if (down.length) {
-    const each = down.map((one) => `${one.name} since ${format.time(one.since)}${one.reason ? ` (${one.reason})` : ""}`);
+    const each = down.map(
+      (one) => `${one.name} since ${format.time(one.since)}${one.reason ? ` (${one.reason})` : ""}`,
+    );
     const all = down.length === now.upstreams.length;
-    return [all ? "bad" : "warn", `${all ? "No llama-server answers" : "Does not answer"}: ${each.join("; ")}. Start it, or see its log.`];
+    return [
+      all ? "bad" : "warn",
+      `${all ? "No llama-server answers" : "Does not answer"}: ${each.join("; ")}. Start it, or see its log.`,
+    ];
   }
+  if (!now.servers_sampled) return ["unknown", "llama-servers are not looked at: sampling.llama_server is off"];
   if (unknown.length) return ["unknown", `Not looked at yet: ${unknown.map((each) => each.name).join(", ")}`];
   const servers = now.upstreams.length;
-  return ["ok", servers === 1 ? `${now.upstreams[0].name === "llama-server" ? "" : "llama-server "}${now.upstreams[0].name} answers` : `All ${servers} llama-servers answer`];
+  return [
+    "ok",
+    servers === 1
+      ? `${now.upstreams[0].name === "llama-server" ? "" : "llama-server "}${now.upstreams[0].name} answers`
+      : `All ${servers} llama-servers answer`,
+  ];
 }
 
 // As of when
@@ -185,7 +197,7 @@ function showTimes() {
     const heard = parts[name]?.heard ?? heardAt[name];
     setText(node, heard ? `as of ${format.time(heard.wall)}` : "");
     if (!heard) continue;
-    const isOld = STALE_MS[name] !== null && performance.now() - heard.at > STALE_MS[name];
+    const isOld = performance.now() - heard.at > STALE_MS[name];
     node.classList.toggle("old", isOld || connection === "lost" || connection === "signed-out");
   }
 }

@@ -1,8 +1,9 @@
 // The llama-servers and their models; loading and unloading.
 
 import { List, bar, byId, element, named, setAttribute, setText, show } from "./elements.js";
-import { SignedOut, ask } from "./feed.js";
+import { SignedOut, ask } from "./asking.js";
 import * as format from "./format.js";
+import { makeUpstream } from "./upstreams.js";
 
 const EVERY_MS = 5000;
 const MOVING_MS = 1000;
@@ -10,13 +11,6 @@ const LONGEST_MS = 30_000;
 const ANSWER_MS = 30_000;
 const SEEN_MS = 3000;
 const MOVING = ["loading", "unloading"];
-const STATES = {
-  ready: "answers",
-  busy: "busy: it answers requests, but not the health check",
-  loading: "is loading its model",
-  unreachable: "does not answer",
-  error: "answers, but not as it should",
-};
 
 export class Models {
   constructor(signedOut) {
@@ -28,7 +22,11 @@ export class Models {
     this.before = new Map();
     this.asked = new Map();
     this.upstreams = new List(byId("upstreams"), (each) => each.name, makeUpstream);
-    this.list = new List(byId("model-list").tBodies[0], (model) => model.name, (model) => this.makeModel(model));
+    this.list = new List(
+      byId("model-list").tBodies[0],
+      (model) => model.name,
+      (model) => this.makeModel(model),
+    );
   }
 
   now(now) {
@@ -45,7 +43,11 @@ export class Models {
   }
 
   tick() {
-    const wait = this.failures ? Math.min(EVERY_MS * 2 ** this.failures, LONGEST_MS) : this.isMoving ? MOVING_MS : EVERY_MS;
+    const wait = this.failures
+      ? Math.min(EVERY_MS * 2 ** this.failures, LONGEST_MS)
+      : this.isMoving
+        ? MOVING_MS
+        : EVERY_MS;
     if (this.here && this.connected && performance.now() - this.triedAt >= wait - 100) this.refresh();
   }
 
@@ -61,7 +63,11 @@ export class Models {
     } catch (error) {
       this.failures += 1;
       if (error instanceof SignedOut) this.signedOut();
-      else setText(byId("models-note"), `The models cannot be ${this.heard ? "brought up to date" : "shown"}: ${error.message}.`);
+      else
+        setText(
+          byId("models-note"),
+          `The models cannot be ${this.heard ? "brought up to date" : "shown"}: ${error.message}.`,
+        );
     } finally {
       this.busy = false;
     }
@@ -72,7 +78,12 @@ export class Models {
     this.settle(models);
     this.isMoving = models.some((model) => MOVING.includes(model.status)) || this.asked.size > 0;
     this.list.show(models);
-    setText(byId("models-count"), models.length < total ? `the first ${format.count(models.length)} of ${format.count(total)} ` : `${format.count(total)} `);
+    setText(
+      byId("models-count"),
+      models.length < total
+        ? `the first ${format.count(models.length)} of ${format.count(total)} `
+        : `${format.count(total)} `,
+    );
     const note = loadsOn
       ? `Models are loaded and unloaded on ${loadsOn}.`
       : "No llama-server here loads models on demand. To load and unload them here, start one in router mode (without -m), or have the sidecar run one (--manage-llama-server PATH).";
@@ -100,8 +111,18 @@ export class Models {
 
   makeModel(model) {
     const cell = (properties) => element("td", properties);
-    const [state, server, tier, quantization] = [cell({}), cell({ class: "wide" }), cell({ class: "wide" }), cell({ class: "wide" })];
-    const [size, slots, context, action] = [cell({ class: "number wide" }), cell({ class: "number wide" }), cell({ class: "number wide" }), cell({ class: "action" })];
+    const [state, server, tier, quantization] = [
+      cell({}),
+      cell({ class: "wide" }),
+      cell({ class: "wide" }),
+      cell({ class: "wide" }),
+    ];
+    const [size, slots, context, action] = [
+      cell({ class: "number wide" }),
+      cell({ class: "number wide" }),
+      cell({ class: "number wide" }),
+      cell({ class: "action" }),
+    ];
     const word = element("span", { class: "state" });
     const more = element("span", { class: "quiet note block" });
     const [meter, fill] = bar(`Loading ${model.name}`);
@@ -110,30 +131,59 @@ export class Models {
     action.append(button);
     let now = model;
     button.addEventListener("click", () => this.act(now));
-    const node = element("tr", { "data-model": model.name }, element("th", { scope: "row" }, named("span", model.name, { class: "cut" })), state, server, tier, quantization, size, slots, context, action);
-    return [node, (said) => {
-      now = said;
-      const asked = this.asked.get(said.name);
-      setText(word, asked ? (asked.verb === "load" ? "loading" : "unloading") : said.status);
-      setAttribute(word, "data-state", asked ? "loading" : said.status);
-      const progress = said.status === "loading" ? said.progress : null;
-      show(meter, progress !== null);
-      fill(progress, progress === null ? "" : format.share(progress));
-      const left = said.status === "loading" && said.remaining_seconds !== null ? `about ${format.span(said.remaining_seconds)} left` : "";
-      const stage = said.status === "loading" && said.stage ? format.words(said.stage) : "";
-      setText(more, said.error ?? [progress === null ? "" : format.share(progress), stage, left].filter(Boolean).join(", "));
-      setText(server, said.upstream ?? format.UNKNOWN);
-      setText(tier, said.tier ?? format.UNKNOWN);
-      setText(quantization, said.quantization ?? format.UNKNOWN);
-      setText(size, format.bytes(said.size_bytes));
-      setText(slots, said.slots === null ? format.UNKNOWN : `${format.count(said.slots_busy)} of ${format.count(said.slots)}`);
-      setText(context, said.context_tokens === null ? format.count(said.context_size) : `${format.count(said.context_tokens_used)} of ${format.count(said.context_tokens)}`);
-      show(button, said.can_load || said.can_unload);
-      setText(button, said.can_unload ? "Unload" : said.status === "error" ? "Load again" : "Load");
-      setAttribute(button, "aria-label", `${button.textContent} ${said.name}`);
-      // It stays where it is, so that the keyboard does not lose it.
-      setAttribute(button, "aria-disabled", asked || said.status === "unloading" ? "true" : null);
-    }];
+    const node = element(
+      "tr",
+      { "data-model": model.name },
+      element("th", { scope: "row" }, named("span", model.name, { class: "cut" })),
+      state,
+      server,
+      tier,
+      quantization,
+      size,
+      slots,
+      context,
+      action,
+    );
+    return [
+      node,
+      (said) => {
+        now = said;
+        const asked = this.asked.get(said.name);
+        setText(word, asked ? (asked.verb === "load" ? "loading" : "unloading") : said.status);
+        setAttribute(word, "data-state", asked ? "loading" : said.status);
+        const progress = said.status === "loading" ? said.progress : null;
+        show(meter, progress !== null);
+        fill(progress, progress === null ? "" : format.share(progress));
+        const left =
+          said.status === "loading" && said.remaining_seconds !== null
+            ? `about ${format.span(said.remaining_seconds)} left`
+            : "";
+        const stage = said.status === "loading" && said.stage ? format.words(said.stage) : "";
+        setText(
+          more,
+          said.error ?? [progress === null ? "" : format.share(progress), stage, left].filter(Boolean).join(", "),
+        );
+        setText(server, said.upstream ?? format.UNKNOWN);
+        setText(tier, said.tier ?? format.UNKNOWN);
+        setText(quantization, said.quantization ?? format.UNKNOWN);
+        setText(size, format.bytes(said.size_bytes));
+        setText(
+          slots,
+          said.slots === null ? format.UNKNOWN : `${format.count(said.slots_busy)} of ${format.count(said.slots)}`,
+        );
+        setText(
+          context,
+          said.context_tokens === null
+            ? format.count(said.context_size)
+            : `${format.count(said.context_tokens_used)} of ${format.count(said.context_tokens)}`,
+        );
+        show(button, said.can_load || said.can_unload);
+        setText(button, said.can_unload ? "Unload" : said.status === "error" ? "Load again" : "Load");
+        setAttribute(button, "aria-label", `${button.textContent} ${said.name}`);
+        // It stays where it is, so that the keyboard does not lose it.
+        setAttribute(button, "aria-disabled", asked || said.status === "unloading" ? "true" : null);
+      },
+    ];
   }
 
   async act(model) {
@@ -144,7 +194,12 @@ export class Models {
     this.say(verb === "load" ? `Loading ${model.name}.` : `Unloading ${model.name}.`);
     this.show();
     try {
-      await ask(`/api/models/${encodeURIComponent(model.name)}/${verb}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}", limit: ANSWER_MS });
+      await ask(`/api/models/${encodeURIComponent(model.name)}/${verb}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: "{}",
+        limit: ANSWER_MS,
+      });
       asked.answeredAt = performance.now();
     } catch (error) {
       this.asked.delete(model.name);
@@ -159,39 +214,4 @@ export class Models {
     setText(byId("models-message"), text);
     byId("models-message").classList.toggle("bad", isBad);
   }
-}
-
-function makeUpstream(upstream) {
-  const word = element("span", { class: "state", figure: `upstreams.${upstream.name}.state` });
-  const since = element("span", { class: "quiet" });
-  const reason = element("p", { class: "note bad" });
-  const tiers = element("span", { class: "tags" });
-  const line = (name, label) => {
-    const value = element("span", { figure: `upstreams.${upstream.name}.${name}` });
-    const [meter, fill] = bar(`${label} of ${upstream.name}`);
-    return { node: element("div", { class: "line" }, element("p", { class: "meter-head" }, element("span", { class: "quiet", text: label }), value), meter), value, meter, fill };
-  };
-  const [slots, context] = [line("slots", "Slots working"), line("context", "Context used")];
-  const more = element("p", { class: "quiet note" });
-  const node = element("li", { class: "card upstream", "data-upstream": upstream.name },
-    element("div", { class: "card-head" }, element("h4", {}, named("span", upstream.name, { class: "cut" })), tiers),
-    element("p", {}, word, " ", since), slots.node, context.node, reason, more);
-  return [node, (now) => {
-    setAttribute(word, "data-state", now.up === null ? "unknown" : now.up ? "running" : "error");
-    setText(word, now.state === null ? "not looked at yet" : STATES[now.state]);
-    setText(since, now.since ? `since ${format.time(now.since)}` : "");
-    setText(tiers, now.tiers.join(", "));
-    setText(reason, now.up === false ? now.reason ?? "" : "");
-    const fill = (part, used, total, without) => {
-      setText(part.value, total ? `${format.count(used)} of ${format.count(total)}` : without);
-      show(part.meter, Boolean(total));
-      if (total) part.fill((used ?? 0) / total, part.value.textContent);
-    };
-    fill(slots, now.slots_busy, now.slots, format.UNKNOWN);
-    fill(context, now.context_tokens_used, now.context_tokens, format.UNKNOWN);
-    const models = now.router ? `${format.count(now.models_loaded)} of ${format.count(now.models)} models loaded` : "";
-    const waiting = now.requests_deferred ? `${format.count(now.requests_deferred)} requests wait for a slot` : "";
-    const untold = now.up && now.models_loaded && now.context_tokens === null ? "start it with --slots to see its context" : "";
-    setText(more, [models, waiting, untold].filter(Boolean).join("; "));
-  }];
 }

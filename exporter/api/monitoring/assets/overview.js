@@ -23,13 +23,17 @@ export class Overview {
       ["uptime", "Uptime", "of the sidecar"],
     ]);
     this.trend = trend(byId("trend"));
-    this.trendFigures = new Tiles(byId("trend-figures"), [
-      ["rate", "now", ""],
-      ["requests", "in 30 minutes", ""],
-      ["failed", "of these failed", ""],
-      ["p50", "duration p50", ""],
-      ["p95", "p95", ""],
-    ], true);
+    this.trendFigures = new Tiles(
+      byId("trend-figures"),
+      [
+        ["rate", "now", ""],
+        ["requests", "in 30 minutes", ""],
+        ["failed", "of these failed", ""],
+        ["p50", "duration p50", ""],
+        ["p95", "p95", ""],
+      ],
+      true,
+    );
     this.inFlight = new InFlight(byId("active").tBodies[0]);
     this.tierList = new List(byId("tiers"), (tier) => tier.name, makeTier);
     byId("copy").addEventListener("click", () => this.copy());
@@ -38,7 +42,11 @@ export class Overview {
   metrics({ metrics }) {
     const tile = (name, figure, value, share) => this.tiles.set(name, [[figure, value]], share);
     tile("requests", "metrics.totalRequests", format.count(metrics.totalRequests));
-    tile("average", "metrics.avgResponseTime", metrics.totalRequests ? format.milliseconds(metrics.avgResponseTime) : format.UNKNOWN);
+    tile(
+      "average",
+      "metrics.avgResponseTime",
+      metrics.totalRequests ? format.milliseconds(metrics.avgResponseTime) : format.UNKNOWN,
+    );
     tile("models", "metrics.activeModels", format.count(metrics.activeModels));
     tile("cpu", "metrics.cpuUsage", format.percent(metrics.cpuUsage), metrics.cpuUsage / 100);
     tile("memory", "metrics.memoryUsage", format.percent(metrics.memoryUsage), metrics.memoryUsage / 100);
@@ -61,7 +69,12 @@ export class Overview {
     ];
     const note = [metrics.gpuName, ...more].filter(Boolean).join(", ");
     const usage = metrics.gpuUsage;
-    this.tiles.set("gpu", [["metrics.gpuUsage", format.percent(usage)]], usage === undefined ? undefined : usage / 100, note);
+    this.tiles.set(
+      "gpu",
+      [["metrics.gpuUsage", format.percent(usage)]],
+      usage === undefined ? undefined : usage / 100,
+      note,
+    );
   }
 
   now(now) {
@@ -90,9 +103,16 @@ export class Overview {
     this.trendKey = key;
     // Each step lasts until the next one begins; so does the last.
     const times = rates.map((_, place) => begin + place * trend.step_seconds);
-    this.trend.show([[...times, begin + rates.length * trend.step_seconds], [...rates, rate]]);
+    this.trend.show([
+      [...times, begin + rates.length * trend.step_seconds],
+      [...rates, rate],
+    ]);
     const most = Math.max(0, ...rates);
-    setAttribute(byId("trend"), "aria-label", `Requests per second over the last 30 minutes: ${format.perSecond(rate)} now, at most ${format.perSecond(most)}`);
+    setAttribute(
+      byId("trend"),
+      "aria-label",
+      `Requests per second over the last 30 minutes: ${format.perSecond(rate)} now, at most ${format.perSecond(most)}`,
+    );
   }
 
   // What to do while there is nothing to see.
@@ -107,13 +127,19 @@ export class Overview {
     const host = ["0.0.0.0", "::", "[::]"].includes(proxy.host) ? location.hostname : proxy.host;
     const place = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
     const body = `{${chosen}"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 32}`;
-    setText(byId("command"), `curl http://${place}:${proxy.port}/v1/chat/completions -H 'Content-Type: application/json' -d '${body}'`);
+    setText(
+      byId("command"),
+      `curl http://${place}:${proxy.port}/v1/chat/completions -H 'Content-Type: application/json' -d '${body}'`,
+    );
     const down = upstreams.length > 0 && upstreams.every((each) => each.up === false);
-    setText(byId("no-traffic-why"), !recording
-      ? "Nothing is recorded: set metrics.enabled (LOG_REQUEST_METRICS) to true, and start the sidecar anew."
-      : down
-        ? "No llama-server answers, so nothing could answer a request. Start one; then try:"
-        : "Have your applications talk to the sidecar instead of llama-server, or try:");
+    setText(
+      byId("no-traffic-why"),
+      !recording
+        ? "Nothing is recorded: set metrics.enabled (LOG_REQUEST_METRICS) to true, and start the sidecar anew."
+        : down
+          ? "No llama-server answers, so nothing could answer a request. Start one; then try:"
+          : "Have your applications talk to the sidecar instead of llama-server, or try:",
+    );
   }
 
   async copy() {
@@ -147,7 +173,12 @@ export class Overview {
     if (this.inFlight.show(rows)) this.unplaced();
     const count = rows.length;
     setText(byId("active-count"), count === 0 ? "none " : `${format.count(count)} `);
-    setText(byId("active-note"), count > SHOWN ? `The newest ${SHOWN} of ${format.count(count)} are shown.` : "Requests stand here from their arrival until their last byte.");
+    setText(
+      byId("active-note"),
+      count > SHOWN
+        ? `The newest ${SHOWN} of ${format.count(count)} are shown.`
+        : "Requests stand here from their arrival until their last byte.",
+    );
     this.showTraffic();
   }
 
@@ -167,21 +198,35 @@ function makeTier(tier) {
   const [requests, requestsRow] = figure("requestCount", "requests");
   const [errors, errorsRow] = figure("errorRate", "failed");
   const [p95, p95Row] = figure("p95", "duration p95");
-  const [lastSpeed, lastLatency] = [element("span", { figure: `tiers.${tier.name}.tokensPerSec` }), element("span", { figure: `tiers.${tier.name}.latencyMs` })];
+  const [lastSpeed, lastLatency] = [
+    element("span", { figure: `tiers.${tier.name}.tokensPerSec` }),
+    element("span", { figure: `tiers.${tier.name}.latencyMs` }),
+  ];
   setText(p95, format.UNKNOWN);
-  const node = element("li", { class: "card tier" },
+  const node = element(
+    "li",
+    { class: "card tier" },
     element("h4", { text: tier.name }),
-    element("div", { class: "sparks" },
+    element(
+      "div",
+      { class: "sparks" },
       element("div", {}, element("p", { class: "quiet" }, "Speed ", lastSpeed), speed),
-      element("div", {}, element("p", { class: "quiet" }, "Duration ", lastLatency), latency)),
-    element("dl", { class: "inline" }, requestsRow, errorsRow, p95Row));
+      element("div", {}, element("p", { class: "quiet" }, "Duration ", lastLatency), latency),
+    ),
+    element("dl", { class: "inline" }, requestsRow, errorsRow, p95Row),
+  );
   const charts = [spark(speed, "--good"), spark(latency, "--accent")];
-  return [node, (now) => {
-    setText(requests, format.count(now.requestCount));
-    setText(errors, format.share(now.errorRate));
-    errors.classList.toggle("bad", now.errorRate >= 0.05);
-    setText(lastSpeed, now.tokensPerSec.length ? format.speed(now.tokensPerSec.at(-1)) : format.UNKNOWN);
-    setText(lastLatency, now.latencyMs.length ? format.milliseconds(now.latencyMs.at(-1)) : format.UNKNOWN);
-    [now.tokensPerSec, now.latencyMs].forEach((values, which) => charts[which].show([values.map((_, place) => place), values]));
-  }];
+  return [
+    node,
+    (now) => {
+      setText(requests, format.count(now.requestCount));
+      setText(errors, format.share(now.errorRate));
+      errors.classList.toggle("bad", now.errorRate >= 0.05);
+      setText(lastSpeed, now.tokensPerSec.length ? format.speed(now.tokensPerSec.at(-1)) : format.UNKNOWN);
+      setText(lastLatency, now.latencyMs.length ? format.milliseconds(now.latencyMs.at(-1)) : format.UNKNOWN);
+      [now.tokensPerSec, now.latencyMs].forEach((values, which) =>
+        charts[which].show([values.map((_, place) => place), values]),
+      );
+    },
+  ];
 }

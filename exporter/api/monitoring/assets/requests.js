@@ -1,10 +1,10 @@
 // The last finished requests: a list that stays where it is while it is read, filters, and where the time of each went.
 
 import { FILTERS } from "./address.js";
-import { List, byId, element, named, setAttribute, setText, show } from "./elements.js";
-import { SignedOut, ask } from "./feed.js";
+import { List, byId, element, setText, show } from "./elements.js";
+import { SignedOut, ask } from "./asking.js";
+import { makeDetail, makeRow } from "./finished.js";
 import * as format from "./format.js";
-import { timeline } from "./timeline.js";
 
 const LIMIT = 200;
 const STORED_MS = 700;
@@ -27,7 +27,11 @@ export class Requests {
     this.triedAt = -Infinity;
     this.failures = 0;
     this.heard = null;
-    this.list = new List(byId("finished").tBodies[0], (row) => row.key, (row) => (row.detail ? makeDetail(row) : this.makeRow(row)));
+    this.list = new List(
+      byId("finished").tBodies[0],
+      (row) => row.key,
+      (row) => (row.detail ? makeDetail(row) : makeRow(row, (id) => this.toggle(id))),
+    );
     this.form = byId("filters");
     this.form.addEventListener("change", () => this.choose());
     this.form.addEventListener("submit", (event) => event.preventDefault());
@@ -44,7 +48,10 @@ export class Requests {
   }
 
   choose() {
-    this.go({ filters: Object.fromEntries(FILTERS.map((name) => [name, this.form.elements[name].value])), request: "" });
+    this.go({
+      filters: Object.fromEntries(FILTERS.map((name) => [name, this.form.elements[name].value])),
+      request: "",
+    });
   }
 
   visit(here, state) {
@@ -181,7 +188,9 @@ export class Requests {
   show() {
     if (!this.here) return;
     const rows = this.rows.map((row) => ({ ...row, key: `${row.id}`, isOpen: row.request_id === this.open }));
-    this.list.show(rows.flatMap((row) => (row.isOpen ? [row, { ...row, key: `${row.id} detail`, detail: true }] : [row])));
+    this.list.show(
+      rows.flatMap((row) => (row.isOpen ? [row, { ...row, key: `${row.id} detail`, detail: true }] : [row])),
+    );
     this.showNewer();
     const filtered = FILTERS.some((name) => this.filters[name]);
     setText(byId("requests-count"), this.count(filtered));
@@ -199,13 +208,19 @@ export class Requests {
   count(filtered) {
     if (this.problem && this.rows.length) return `Not brought up to date: ${this.problem}`;
     if (this.heard === null || !this.rows.length) return "";
-    const lost = this.open && !this.rows.some((row) => row.request_id === this.open) ? `; request ${this.open} is not among them` : "";
+    const lost =
+      this.open && !this.rows.some((row) => row.request_id === this.open)
+        ? `; request ${this.open} is not among them`
+        : "";
     return `${format.count(this.rows.length)} shown${filtered ? `, of the last ${format.count(this.searched)}` : ""}${lost}`;
   }
 
   // A shared address leads to its request.
   showOpen() {
-    const row = this.open && !this.isFound && this.list.kept.get(String(this.rows.find((each) => each.request_id === this.open)?.id));
+    const row =
+      this.open &&
+      !this.isFound &&
+      this.list.kept.get(String(this.rows.find((each) => each.request_id === this.open)?.id));
     if (!row) return;
     this.isFound = true;
     row[0].scrollIntoView({ block: "nearest" });
@@ -223,59 +238,25 @@ export class Requests {
 
   // What there is to say instead of a list, and what to do.
   words(filtered) {
-    if (this.history === false) return ["No history is kept", "Set store.url (--store) to a file or a database, and start the sidecar anew: the last requests then stand here."];
-    if (this.problem && !this.rows.length) return ["The requests cannot be shown", `${this.problem}. They are asked for again, after ever longer pauses.`];
+    if (this.history === false)
+      return [
+        "No history is kept",
+        "Set store.url (--store) to a file or a database, and start the sidecar anew: the last requests then stand here.",
+      ];
+    if (this.problem && !this.rows.length)
+      return ["The requests cannot be shown", `${this.problem}. They are asked for again, after ever longer pauses.`];
     if (this.rows.length) return null;
     if (this.heard === null) return ["Loading", "The last requests are being read from the store."];
-    if (filtered) return ["No such request", `None of the last ${format.count(this.searched)} requests is like that. Clear a filter to see others.`];
+    if (filtered)
+      return [
+        "No such request",
+        `None of the last ${format.count(this.searched)} requests is like that. Clear a filter to see others.`,
+      ];
     return ["No request has finished yet", "The overview has a command to try."];
   }
 
-  makeRow(row) {
-    const time = element("time", { datetime: row.finished_at, title: format.exactTime(row.finished_at) });
-    const button = element("button", { type: "button", class: "opener", title: "Where its time went" }, time);
-    button.addEventListener("click", () => {
-      this.isFound = true;
-      this.go({ request: this.open === row.request_id ? "" : row.request_id }, true);
-    });
-    const cell = (text, properties = {}) => element("td", { ...properties, text });
-    const model = row.model ?? format.UNKNOWN;
-    const node = element("tr", { "data-request": row.request_id, "data-outcome": row.outcome },
-      element("td", {}, button),
-      element("th", { scope: "row" }, named("span", model, { class: "cut" })),
-      cell(row.tier, { class: "wide" }),
-      element("td", {}, element("span", { class: `outcome ${row.outcome}`, text: format.words(row.outcome) }), row.fallback ? element("span", { class: "tag", text: "fallback" }) : null),
-      cell(format.count(row.output_tokens), { class: "number wide" }),
-      cell(format.seconds(row.timeline.first_token_seconds), { class: "number wide" }),
-      cell(format.speed(row.output_tokens_per_second), { class: "number wide" }),
-      cell(format.seconds(row.duration_seconds), { class: "number" }));
-    return [node, (now) => {
-      setText(time, format.time(row.finished_at)); // it has a day as soon as that is another one
-      setAttribute(button, "aria-expanded", now.isOpen);
-    }];
+  toggle(id) {
+    this.isFound = true;
+    this.go({ request: this.open === id ? "" : id }, true);
   }
-}
-
-function makeDetail(row) {
-  const close = timeline(row);
-  const facts = [
-    ["Status", row.status_code === null ? "no answer" : String(row.status_code)],
-    row.error_type && ["Error", row.error_type],
-    row.finish_reason && ["Finish reason", row.finish_reason],
-    ["Operation", `${format.words(row.operation)}${row.streamed ? ", streamed" : ""}`],
-    ["Server", row.upstream ?? "none was tried"],
-    row.requested_model !== row.model && row.requested_model && ["Asked for", row.requested_model],
-    row.origin && ["From", row.origin],
-    row.complexity && ["Complexity", row.complexity.toLowerCase()],
-    row.wanted_tier && row.wanted_tier !== row.tier && ["Wanted tier", row.wanted_tier],
-    ["Prompt tokens", `${format.count(row.input_tokens)}${row.cached_tokens ? `, ${format.count(row.cached_tokens)} of them cached` : ""}`],
-    ["Generated tokens", format.count(row.output_tokens)],
-    row.attempts > 1 && ["Attempts", format.count(row.attempts)],
-    ["Request id", row.request_id],
-    ["Trace id", row.trace_id ?? "none: it was not traced"],
-  ].filter(Boolean);
-  const node = element("tr", { class: "detail", "data-detail": row.request_id }, element("td", { colspan: 8 },
-    close,
-    element("dl", { class: "facts" }, ...facts.map(([name, value]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value, "data-fact": name }))))));
-  return [node, () => {}];
 }

@@ -6,17 +6,19 @@ import * as format from "./format.js";
 export class Resources {
   constructor() {
     this.most = {};
-    this.panels = Object.fromEntries([
-      ["vram", "GPU memory", ["used"], true],
-      ["cpu", "CPU", ["busy"], true],
-      ["memory", "Memory", ["used"], true],
-      ["slots", "Slots", ["working"], true],
-      ["connections", "Connections", ["open"]],
-      ["disk", "Disk", ["read", "write"]],
-      ["network", "Network", ["received", "sent"]],
-      ["index", "Vector index", ["size"]],
-      ["redis", "Redis", ["memory"]],
-    ].map(([name, title, lines, warns]) => [name, this.build(name, title, lines, warns)]));
+    this.panels = Object.fromEntries(
+      [
+        ["vram", "GPU memory", ["used"], true],
+        ["cpu", "CPU", ["busy"], true],
+        ["memory", "Memory", ["used"], true],
+        ["slots", "Slots", ["working"], true],
+        ["connections", "Connections", ["open"]],
+        ["disk", "Disk", ["read", "write"]],
+        ["network", "Network", ["received", "sent"]],
+        ["index", "Vector index", ["size"]],
+        ["redis", "Redis", ["memory"]],
+      ].map(([name, title, lines, warns]) => [name, this.build(name, title, lines, warns)]),
+    );
   }
 
   build(name, title, lines, warns = false) {
@@ -24,9 +26,21 @@ export class Resources {
     const made = lines.map((line) => {
       const value = element("span", { class: "value small", figure: `resources.${name}.${line}` });
       const [meter, fill] = bar(`${title}: ${line}`, warns);
-      return { node: element("div", { class: "line" }, element("p", { class: "meter-head" }, element("span", { class: "quiet", text: line }), value), meter), value, meter, fill };
+      return {
+        node: element(
+          "div",
+          { class: "line" },
+          element("p", { class: "meter-head" }, element("span", { class: "quiet", text: line }), value),
+          meter,
+        ),
+        value,
+        meter,
+        fill,
+      };
     });
-    byId("panels").append(element("li", { class: "card" }, element("h3", { text: title }), ...made.map((line) => line.node), note));
+    byId("panels").append(
+      element("li", { class: "card" }, element("h3", { text: title }), ...made.map((line) => line.node), note),
+    );
     return { lines: made, note };
   }
 
@@ -51,13 +65,32 @@ export class Resources {
   }
 
   live({ resources: now }) {
+    if (!now) return;
     const { vram, cpu, memory, diskIO: disk, networkThroughput: network, threadPoolStatus: slots } = now;
     const of = (part) => `${format.gibibytes(part.used)} of ${format.gibibytes(part.total)}`;
-    this.set("vram", 0, vram.total ? format.percent(vram.percent) : format.UNKNOWN, vram.total ? vram.percent / 100 : null, vram.total ? of(vram) : "no GPU tells of its memory");
-    this.set("cpu", 0, format.percent(cpu.percent), cpu.percent / 100, cpu.cores ? `${format.count(cpu.cores)} logical CPUs` : "");
+    this.set(
+      "vram",
+      0,
+      vram.total ? format.percent(vram.percent) : format.UNKNOWN,
+      vram.total ? vram.percent / 100 : null,
+      vram.total ? of(vram) : "no GPU tells of its memory",
+    );
+    this.set(
+      "cpu",
+      0,
+      format.percent(cpu.percent),
+      cpu.percent / 100,
+      cpu.cores ? `${format.count(cpu.cores)} logical CPUs` : "",
+    );
     this.set("memory", 0, format.percent(memory.percent), memory.percent / 100, of(memory));
     const total = this.slots;
-    this.set("slots", 0, total ? `${format.count(slots.active)} of ${format.count(total)}` : format.count(slots.active), total ? slots.active / total : null, `${format.count(slots.queued)} requests wait for one`);
+    this.set(
+      "slots",
+      0,
+      total ? `${format.count(slots.active)} of ${format.count(total)}` : format.count(slots.active),
+      total ? slots.active / total : null,
+      `${format.count(slots.queued)} requests wait for one`,
+    );
     const open = this.ofMost("connections", 0, now.activeConnections, format.count);
     setText(this.panels.connections.note, `clients of the proxy, and live streams; at most ${open} seen`);
     const read = this.ofMost("disk", 0, disk.readMBps, format.mebibytesPerSecond);
@@ -72,6 +105,12 @@ export class Resources {
 
   sized(name, size, none) {
     const most = this.ofMost(name, 0, size, format.bytes);
-    this.set(name, 0, size ? format.bytes(size) : format.UNKNOWN, size ? size / this.most[`${name}.0`] : null, size ? `at most ${most} seen` : none);
+    this.set(
+      name,
+      0,
+      size ? format.bytes(size) : format.UNKNOWN,
+      size ? size / this.most[`${name}.0`] : null,
+      size ? `at most ${most} seen` : none,
+    );
   }
 }

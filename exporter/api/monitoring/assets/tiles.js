@@ -27,7 +27,8 @@ export class Tiles {
     const shown = figures.join();
     if (tile.shown !== shown) {
       tile.shown = shown;
-      if (tile.value.children.length !== figures.length || !tile.value.firstChild.dataset) tile.value.replaceChildren(...figures.map(() => element("span")));
+      if (tile.value.children.length !== figures.length || !tile.value.firstChild.dataset)
+        tile.value.replaceChildren(...figures.map(() => element("span")));
       figures.forEach(([figure, text], place) => {
         const node = tile.value.children[place];
         node.dataset.figure = figure;

@@ -5,7 +5,14 @@ import * as format from "./format.js";
 
 // The parts in their order, with their seconds. What llama-server has not timed is told apart by the first token alone.
 export function parts(row) {
-  const { overhead_seconds: overhead, queue_seconds: queue, prefill_seconds: prefill, decode_seconds: decode, first_token_seconds: first, last_token_seconds: last } = row.timeline;
+  const {
+    overhead_seconds: overhead,
+    queue_seconds: queue,
+    prefill_seconds: prefill,
+    decode_seconds: decode,
+    first_token_seconds: first,
+    last_token_seconds: last,
+  } = row.timeline;
   const found = [];
   const add = (name, label, seconds) => seconds !== null && seconds > 0 && found.push({ name, label, seconds });
   if (prefill !== null || decode !== null) {
@@ -24,10 +31,17 @@ export function parts(row) {
 
 export function timeline(row) {
   const { found, first, overhead } = parts(row);
-  const whole = Math.max(row.duration_seconds, found.reduce((sum, each) => sum + each.seconds, 0)) || 1;
+  const whole =
+    Math.max(
+      row.duration_seconds,
+      found.reduce((sum, each) => sum + each.seconds, 0),
+    ) || 1;
   const line = element("div", { class: "timeline", "aria-hidden": "true" });
   for (const part of found) {
-    const piece = element("span", { class: `part ${part.name}`, title: `${part.label}: ${format.seconds(part.seconds)}` });
+    const piece = element("span", {
+      class: `part ${part.name}`,
+      title: `${part.label}: ${format.seconds(part.seconds)}`,
+    });
     piece.style.setProperty("--share", `${(100 * part.seconds) / whole}%`);
     line.append(piece);
   }
@@ -44,5 +58,10 @@ export function timeline(row) {
 }
 
 function entry(label, seconds, name) {
-  return element("div", {}, element("dt", { class: name && `key ${name}`, text: label }), element("dd", { "data-part": name ?? label, text: format.seconds(seconds) }));
+  return element(
+    "div",
+    {},
+    element("dt", { class: name && `key ${name}`, text: label }),
+    element("dd", { "data-part": name ?? label, text: format.seconds(seconds) }),
+  );
 }
