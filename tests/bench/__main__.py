@@ -17,6 +17,7 @@ from tests.bench.cases import CASES, select
 from tests.bench.live import LiveResult, measure_live
 from tests.bench.models import ModelsResult, measure_models
 from tests.bench.otel import OtelResult, measure_otel
+from tests.bench.page import PageResult, measure_page
 from tests.bench.processes import StartError, raise_file_limit
 from tests.bench.report import Report
 from tests.bench.rounds import run_cases
@@ -26,7 +27,7 @@ from tests.bench.store import StoreResult, empty_stores, measure_store
 from tests.bench.summary import Row, summarise
 from tests.bench.targets import OURS, PROXY_COMMAND, Target, relays_faithfully, start_nginx, start_ours, start_upstream
 
-EXTRAS = ("gap", "routing", "store", "otel", "memory", "live", "models")
+EXTRAS = ("gap", "routing", "store", "otel", "memory", "live", "models", "page")
 """What is no case, but can be chosen as one."""
 
 
@@ -95,8 +96,9 @@ def measure(
     otel = compare_tracing(options, home, complaints)
     live = observe_live(options, home, complaints)
     models = observe_models(options, home, complaints)
+    page = observe_page(options, home, complaints)
     loads = load_before, os.getloadavg()[0]
-    return Report(rows, results, gap, memory, routing, store, otel, live, models, complaints, loads)
+    return Report(rows, results, gap, memory, routing, store, otel, live, models, page, complaints, loads)
 
 
 def compare_upstreams(options: argparse.Namespace, home: Path, complaints: list[str]) -> list[Comparison]:
@@ -169,6 +171,17 @@ def observe_models(options: argparse.Namespace, home: Path, complaints: list[str
     errors = found.clients.reading.errors
     complaints += [f"models, clients of Socket.IO: {errors}"] if errors else []
     return found
+
+
+def observe_page(options: argparse.Namespace, home: Path, complaints: list[str]) -> PageResult | None:
+    """The built-in page, which takes twenty minutes; nothing when it was not asked for."""
+    if "page" not in options.only or options.proxy_command != PROXY_COMMAND:
+        return None
+    try:
+        return measure_page(home, options.rounds, complaints, tell)
+    except StartError as error:
+        complaints.append(f"the built-in page could not be measured: {error}")
+        return None
 
 
 def error_lines(rows: Sequence[Row]) -> list[str]:

@@ -12,6 +12,8 @@ from tests.bench.live import LiveResult
 from tests.bench.models import ModelsResult
 from tests.bench.models_table import render_models
 from tests.bench.otel import OtelResult
+from tests.bench.page import PageResult
+from tests.bench.page_table import render_page
 from tests.bench.rounds import Results
 from tests.bench.routing import Comparison
 from tests.bench.scrape import SERIES_WANTED, GapResult, MemoryResult
@@ -33,6 +35,7 @@ class Report:
     otel: OtelResult | None
     live: LiveResult | None
     models: ModelsResult | None
+    page: PageResult | None
     complaints: list[str]
     """What could not be measured, or was wrong."""
     load_averages: tuple[float, float]
@@ -59,6 +62,8 @@ class Report:
             parts.append(table.render_live(self.live))
         if self.models is not None:
             parts.append(render_models(self.models))
+        if self.page is not None:
+            parts.append(render_page(self.page))
         return "\n\n".join([*parts, *self.complaints])
 
     def document(self) -> dict[str, Any]:
@@ -75,5 +80,6 @@ class Report:
             "memory": None if self.memory is None else asdict(self.memory),
             "live": None if self.live is None else asdict(self.live),
             "models": None if self.models is None else asdict(self.models),
+            "page": None if self.page is None else asdict(self.page),
             "complaints": self.complaints,
         }

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.__main__ import compare_stores, compare_tracing, compare_upstreams, error_lines, observe_models, parse
+from tests.bench.__main__ import (
+    compare_stores,
+    compare_tracing,
+    compare_upstreams,
+    error_lines,
+    observe_models,
+    observe_page,
+    parse,
+)
 from tests.bench.otel import OtelResult, Spans
 from tests.bench.report import Report
 from tests.bench.rounds import Measured
@@ -35,6 +43,7 @@ def test_what_takes_long_is_measured_only_when_that_is_asked_for() -> None:
     assert compare_stores(parse([]), Path("nowhere"), []) is None
     assert compare_tracing(parse([]), Path("nowhere"), []) is None
     assert observe_models(parse([]), Path("nowhere"), []) is None
+    assert observe_page(parse([]), Path("nowhere"), []) is None
 
 
 def test_errors_are_named() -> None:
@@ -47,7 +56,7 @@ def test_the_document_is_json_and_has_every_figure() -> None:
     store = StoreResult([COST], [])
     otel = OtelResult([replace(COST, variant="1%")], [Spans("json-1", "1%", 40, 0)], [])
     complaints = ["llama-exporter did not start"]
-    report = Report(ROWS, results, None, None, [comparison], store, otel, None, None, complaints, (0.1, 1.96))
+    report = Report(ROWS, results, None, None, [comparison], store, otel, None, None, None, complaints, (0.1, 1.96))
     document = json.loads(json.dumps(report.document()))
     assert document["rows"][0]["figures"]["errors"] == {"connection lost": 2, "status 502": 1}
     assert document["rows"][2]["met"] is False
