@@ -278,7 +278,7 @@ class _Sidecar:
             self.models.models,
             keys=self.keys,
             sessions=self.sessions,
-            proxy=(host, self.proxy_port or port),
+            proxy=monitoring.Proxy(host, self.proxy_port or port, bool(self.settings.auth.proxy_api_keys)),
             streams=self.settings.live.active_requests_stream,
             sample_seconds=lambda: self.sampler.interval_seconds,
         )
@@ -439,7 +439,9 @@ def _announce(settings: Settings, sockets: Mapping[str, Sequence[socket.socket]]
         log.info("upstream", extra={"upstream": upstream.name, "url": upstream.url, "tier": upstream.tier})
     for name, bound in sockets.items():
         for each in bound:
-            log.info("listening", extra={"listener": name, "url": listeners.url(each)})
+            url = listeners.url(each)
+            page = f"{url}{monitoring.PATH}" if name == "admin" else None
+            log.info("listening", extra={"listener": name, "url": url, "page": page})
             if name != "proxy" and not listeners.is_loopback(each) and not settings.auth.api_keys:
                 log.warning(
                     "the %s listener is open to other machines without a key; set auth.api_keys or PROXY_API_KEY",

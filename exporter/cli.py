@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         "--admin-listen",
         metavar="H:P",
         default="127.0.0.1:9464",
-        help="for Prometheus, dashboards and /api/docs (default: %(default)s)",
+        help="for Prometheus, dashboards and the page /monitoring (default: %(default)s)",
     )
     demo.add_argument(
         "--outage",

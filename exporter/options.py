@@ -45,7 +45,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--admin-listen",
         action="append",
         metavar="H:P",
-        help="for Prometheus, dashboards and /api/docs (default: 127.0.0.1:9464); can be repeated",
+        help="for Prometheus, dashboards and the page /monitoring (default: 127.0.0.1:9464); can be repeated",
     )
     parser.add_argument(
         "--completions-listen",

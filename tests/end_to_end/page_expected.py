@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from tests.end_to_end.page_reader import Expected, Figure
 
 Document = Mapping[str, Any]
-STATES = {"ready": "answers", "unreachable": "does not answer", None: "not looked at yet"}
+STATES = {"ready": "answers", "unreachable": "does not answer", None: "not checked yet"}
 
 
 class Documents(Protocol):
@@ -118,7 +118,7 @@ def _resources(now: Document, upstreams: Iterable[Document]) -> Iterable[tuple[s
     yield "resources.cpu.busy", share(now["cpu"]["percent"], 0.01)
     yield "resources.memory.used", share(now["memory"]["percent"], 0.01)
     slots = sum(each["slots"] or 0 for each in upstreams)
-    yield "resources.slots.working", part(now["threadPoolStatus"]["active"], slots)
+    yield "resources.slots.busy", part(now["threadPoolStatus"]["active"], slots)
     yield "resources.connections.open", count(now["activeConnections"])
     for panel, unit, names in (("disk", "diskIO", "read write"), ("network", "networkThroughput", "received sent")):
         keys = ("readMBps", "writeMBps") if panel == "disk" else ("rxMBps", "txMBps")
@@ -137,7 +137,7 @@ def notes(world: Documents) -> dict[str, Expected]:
     expected: dict[str, Expected] = {
         "resources CPU 0": f"{resources['cpu']['cores']} logical CPUs",
         "resources Memory 0": tuple(Figure(resources["memory"][key] * 2**30, "bytes") for key in ("used", "total")),
-        "resources Slots 0": f"{queued} requests wait for one",
+        "resources Slots 0": f"{queued} request{' waits' if queued == 1 else 's wait'} for a slot",
     }
     if "gpuName" in metrics:
         memory = tuple(Figure(resources["vram"][key] * 2**30, "bytes") for key in ("used", "total"))

@@ -51,7 +51,7 @@ def parts_of(detail: Locator) -> dict[str, str]:
 def part_complaints(request: Row, shown: Mapping[str, str]) -> list[str]:
     """What is wrong with the timeline of a finished request, as far as anybody tells."""
     line = request["timeline"]
-    expected: dict[str, Expected] = {"Whole": seconds(request["duration_seconds"])}
+    expected: dict[str, Expected] = {"Total": seconds(request["duration_seconds"])}
     expected["Request id"] = request["request_id"]
     expected["Trace id"] = request["trace_id"] or "none: it was not traced"
     if line["first_token_seconds"] is not None:

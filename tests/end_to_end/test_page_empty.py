@@ -33,7 +33,7 @@ def test_no_traffic_and_no_store(browser: Browser, engine: Engine) -> None:
         visit.page.clock.install()
         visit.open()
         nothing = visit.page.locator("#no-traffic")
-        expect(nothing).to_contain_text("No request has come yet")
+        expect(nothing).to_contain_text("No requests yet")
         check_themes(visit)
         command = nothing.locator("#command").inner_text()
         assert sidecar.proxy in command
@@ -44,7 +44,7 @@ def test_no_traffic_and_no_store(browser: Browser, engine: Engine) -> None:
         expect(visit.page.locator("[data-figure='metrics.totalRequests']")).to_have_text("1")
         visit.go("requests")
         expect(visit.page.locator("#requests-empty")).to_contain_text("No history is kept")
-        expect(visit.page.locator("#requests-empty")).to_contain_text("store.url")
+        expect(visit.page.locator("#requests-empty")).to_contain_text("--store sqlite:")
         assert violations(visit.page) == []
         # It is a browser that asks for what is not there.
         assert [each for each in visit.complaints if "503" not in each] == []
@@ -54,10 +54,10 @@ def test_no_traffic_and_no_store(browser: Browser, engine: Engine) -> None:
 def test_no_llama_server(browser: Browser, find_port: Callable[[], int]) -> None:
     with Sidecar("--upstream", f"Q4=http://127.0.0.1:{find_port()}", environment=QUICK) as sidecar:
         visit = Monitor(browser, sidecar.admin).open()
-        expect(visit.health).to_contain_text("No llama-server answers: Q4 since ")
+        expect(visit.health).to_contain_text("llama-server Q4 has not answered since ")
         (upstream,) = httpx.get(f"{sidecar.admin}/monitoring/now", trust_env=False).json()["upstreams"]
         since = datetime.fromisoformat(upstream["since"]).astimezone(UTC)
-        expect(visit.health).to_contain_text(f"Q4 since {since:%H:%M:%S} ({upstream['reason']})")
+        expect(visit.health).to_contain_text(f"since {since:%H:%M:%S} ({upstream['reason']})")
         expect(visit.page.locator("#no-traffic-why")).to_contain_text("No llama-server answers")
         check_themes(visit)
         card = visit.go("models").locator("[data-upstream=Q4]")

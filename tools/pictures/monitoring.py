@@ -26,6 +26,8 @@ ROOT = Path(__file__).parent.parent.parent
 PORTS = free_ports()
 SETTLE_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0
+BUSY = "document.querySelectorAll('#active tbody tr:not(.free, .gone) td:last-child').length > 2"
+"""Three requests are in flight; the demo has one or none most of the time."""
 Theme = Literal["light", "dark"]
 
 
@@ -99,13 +101,20 @@ def _draw_empty(browser: Browser, options: argparse.Namespace) -> int:
 def _draw(browser: Browser, admin: str, view: View, folder: Path) -> int:
     """How many complaints the page had."""
     size: Any = {"width": view.width, "height": view.height}
-    page = browser.new_page(viewport=size, color_scheme=view.theme, device_scale_factor=2 if view.width < 500 else 1)
+    page = browser.new_page(
+        viewport=size,
+        color_scheme=view.theme,
+        reduced_motion="reduce",
+        device_scale_factor=2 if view.width < 500 else 1,
+    )
     complaints = listen(page)
     page.goto(f"{admin}/monitoring?section={view.section}")
     page.get_by_text("Live", exact=True).wait_for()
     page.wait_for_timeout(SETTLE_SECONDS * 1000)
     if view.section == "requests":
         _open_streamed(page)
+    if view in TRAFFIC and view.section == "overview":
+        page.wait_for_function(BUSY, timeout=PATIENCE_SECONDS * 1000)
     picture = folder / f"{view.name}.png"
     picture.write_bytes(shrink(page.screenshot()))
     _say(f"{picture}  {picture.stat().st_size / 1024:.0f} KiB")

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from exporter.api.monitoring import page
 from exporter.api.monitoring.documents import Failure
 from exporter.api.monitoring.errors import refuse
+from exporter.api.monitoring.now import Proxy
+from exporter.api.monitoring.page import PATH
 from exporter.api.monitoring.reading import operations
 from exporter.api.monitoring.sign_in import SignIn
 from exporter.api.room import Room
@@ -17,6 +19,8 @@ from exporter.api.views import Views
 from exporter.keys import KeyRing
 from exporter.models.models import Models
 
+__all__ = ["PATH", "Proxy", "room"]
+
 
 def room(
     views: Views,
@@ -24,7 +28,7 @@ def room(
     *,
     keys: KeyRing,
     sessions: Sessions,
-    proxy: tuple[str, int],
+    proxy: Proxy,
     streams: bool,
     sample_seconds: Callable[[], float],
 ) -> Room:
@@ -40,7 +44,7 @@ def room(
             *operations(views, models, keys=bool(keys), proxy=proxy, streams=streams, sample_seconds=sample_seconds),
             *page.operations(),
         ),
-        places=(page.PATH, f"{page.PATH}/"),
+        places=(PATH, f"{PATH}/"),
         refuse=refuse,
         error_shape=Failure,
     )

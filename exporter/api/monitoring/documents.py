@@ -108,6 +108,8 @@ class Address(TypedDict):
 
     host: str
     port: Count
+    keys: bool
+    """Whether clients need a key there (`auth.proxy_api_keys`)."""
 
 
 @document

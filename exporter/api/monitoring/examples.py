@@ -28,7 +28,7 @@ NOW: Now = {
     "history": True,
     "streams": True,
     "keys": False,
-    "proxy": {"host": "127.0.0.1", "port": 8001},
+    "proxy": {"host": "127.0.0.1", "port": 8001, "keys": False},
     "figures": FIGURES,
     "trend": {"starts_at": "2026-11-20T08:02:30.000Z", "step_seconds": 10, "requests": [0, 1] * 60 + [1] * 60},
     "tiers": [TIER],

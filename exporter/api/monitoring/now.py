@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
+from typing import NamedTuple
 
 from exporter.api.monitoring.documents import InFlight, Now
 from exporter.api.monitoring.figures import STEPS, Summaries, amount, figures, tier_figures, trend
@@ -16,14 +17,22 @@ from exporter.utc import utc
 MOST_IN_FLIGHT = 200
 
 
+class Proxy(NamedTuple):
+    """What clients talk to."""
+
+    host: str
+    port: int
+    keys: bool
+    """Whether they need a key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the page tells of the configuration."""
 
     keys: bool
     """Whether keys are configured, so that people sign in."""
-    proxy: tuple[str, int]
-    """Host and port of what clients talk to."""
+    proxy: Proxy
     streams: bool
     """Whether there is a stream of the requests in flight."""
     sample_seconds: Callable[[], float]
@@ -33,7 +42,6 @@ class Facts:
 def now(views: Views, facts: Facts, summaries: Summaries) -> Now:
     """All of it. The summaries are of each of `views.tiers`, and of all requests."""
     clock, wall = views.clock(), views.wall()
-    host, port = facts.proxy
     return {
         "version": views.version,
         "instance": views.instance,
@@ -45,7 +53,7 @@ def now(views: Views, facts: Facts, summaries: Summaries) -> Now:
         "history": views.past is not None,
         "streams": facts.streams,
         "keys": facts.keys,
-        "proxy": {"host": host, "port": port},
+        "proxy": {"host": facts.proxy.host, "port": facts.proxy.port, "keys": facts.proxy.keys},
         "figures": figures(summaries[None]),
         "trend": trend(views.windows.recent(clock, wall, STEPS)),
         "tiers": [tier_figures(tier, summaries[tier]) for tier in views.tiers],

@@ -14,7 +14,7 @@ from exporter.api.monitoring.documents import Failure, FinishedRequests, ModelLi
 from exporter.api.monitoring.errors import refuse
 from exporter.api.monitoring.figures import summarize
 from exporter.api.monitoring.models import model_list, orders
-from exporter.api.monitoring.now import Facts, now
+from exporter.api.monitoring.now import Facts, Proxy, now
 from exporter.api.monitoring.requests import PARAMETERS, read_filter, read_limit, write_requests
 from exporter.api.operation import JSON, Answer, Operation
 from exporter.api.past import RETRY_ABOUT, guard
@@ -32,7 +32,7 @@ def operations(
     models: Models,
     *,
     keys: bool,
-    proxy: tuple[str, int],
+    proxy: Proxy,
     streams: bool,
     sample_seconds: Callable[[], float],
 ) -> tuple[Operation, ...]:

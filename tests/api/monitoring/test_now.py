@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.api.monitoring.documents import Now
 from exporter.api.monitoring.figures import amount, summarize
-from exporter.api.monitoring.now import MOST_IN_FLIGHT, Facts, in_flight, now
+from exporter.api.monitoring.now import MOST_IN_FLIGHT, Facts, Proxy, in_flight, now
 from exporter.api.synapse.queries import shape_queries
 from exporter.api.vandamme.names import Names
 from exporter.api.vandamme.snapshot import active_requests
@@ -23,7 +23,7 @@ from tests.api.monitoring.documents import read
 from tests.api.views import NOW, WALL, Clock, make_live, make_views
 from tests.telemetry.examples import record
 
-FACTS = Facts(keys=True, proxy=("127.0.0.1", 8001), streams=False, sample_seconds=lambda: 2.5)
+FACTS = Facts(keys=True, proxy=Proxy("127.0.0.1", 8001, keys=True), streams=False, sample_seconds=lambda: 2.5)
 FRAME = b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 
 
@@ -61,7 +61,7 @@ async def test_who_it_is() -> None:
         "2026-11-20T08:32:30.000Z",
     )
     assert document["started_at"] == "2026-11-19T07:31:29.000Z"
-    assert (document["sample_seconds"], document["proxy"]) == (2.5, {"host": "127.0.0.1", "port": 8001})
+    assert (document["sample_seconds"], document["proxy"]) == (2.5, {"host": "127.0.0.1", "port": 8001, "keys": True})
     assert [document[each] for each in ("recording", "history", "streams", "keys")] == [False, False, False, True]
     assert document["servers_sampled"]
 

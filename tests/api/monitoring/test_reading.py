@@ -14,6 +14,7 @@ from jsonschema_rs import Draft202012Validator
 from exporter.api import admin
 from exporter.api.monitoring.documents import Failure, FinishedRequests, ModelList, Now
 from exporter.api.monitoring.errors import refuse
+from exporter.api.monitoring.now import Proxy
 from exporter.api.monitoring.reading import operations
 from exporter.api.openapi.document import describe
 from exporter.api.room import Room
@@ -29,7 +30,7 @@ from tests.models.house import UPSTREAM, House, behind
 
 FACTS: dict[str, Any] = {
     "keys": False,
-    "proxy": ("127.0.0.1", 8001),
+    "proxy": Proxy("127.0.0.1", 8001, keys=False),
     "streams": True,
     "sample_seconds": lambda: 5.0,
 }

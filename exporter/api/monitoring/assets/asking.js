@@ -3,7 +3,13 @@
 const LIMIT_MS = 10_000;
 
 export class SignedOut extends Error {}
-export class NoAnswer extends Error {}
+export class NoAnswer extends Error {
+  // `status`: of the answer, where there was one that refused.
+  constructor(message, status = null) {
+    super(message);
+    this.status = status;
+  }
+}
 
 // A document. Raises SignedOut, and NoAnswer with what is known of the reason.
 export async function ask(path, { limit = LIMIT_MS, signal, ...options } = {}) {
@@ -25,7 +31,7 @@ export async function ask(path, { limit = LIMIT_MS, signal, ...options } = {}) {
   } catch {
     said = null;
   }
-  if (!answer.ok) throw new NoAnswer(reason(said) ?? `${path} was answered with ${answer.status}`);
+  if (!answer.ok) throw new NoAnswer(reason(said) ?? `${path} was answered with ${answer.status}`, answer.status);
   if (said === null) throw new NoAnswer(`the answer to ${path} cannot be read`);
   return said;
 }

@@ -69,4 +69,7 @@ export function time(moment) {
 }
 export const exactTime = (moment) => exact.format(new Date(moment));
 
+export const waiting = (requests) =>
+  `${count(requests)} ${requests === 1 ? "request waits" : "requests wait"} for a slot`;
+
 export const words = (name) => name.replaceAll("_", " ");

@@ -10,7 +10,8 @@ import { Requests } from "./requests.js";
 import { Resources } from "./resources.js";
 import { Routing } from "./routing.js";
 
-const STALE_MS = { now: 8000, metrics: 8000, tiers: 8000, live: 8000, active: 8000, requests: 15_000, models: 15_000 };
+// What is sampled (machine, servers) may be as old as two samples, and a little more.
+const STALE_MS = { now: 8000, tiers: 8000, live: 8000, active: 8000, requests: 15_000, models: 15_000 };
 const TROUBLES = {
   metrics: "the machine and the traffic",
   tiers: "tiers",
@@ -29,6 +30,7 @@ const STATES = {
 
 let state = address.read();
 const heardAt = {};
+let sampleMs = 5000;
 let version = null;
 
 const parts = {
@@ -51,7 +53,10 @@ function hand(name) {
 
 const feed = new Feed(
   {
-    metrics: hand("metrics"),
+    metrics: (said) => {
+      hand("metrics")(said);
+      noteSampled("machine", said.metrics.timestamp, said.timestamp);
+    },
     tiers: hand("tiers"),
     live: hand("live"),
     active: hand("active"),
@@ -59,12 +64,21 @@ const feed = new Feed(
       hand("now")(said);
       // The event stream is silent while nothing changes; this document has just confirmed it.
       if (heardAt.active && feed.unlike === 0 && feed.events.isOpen) heardAt.active = heardAt.now;
+      sampleMs = said.sample_seconds * 1000;
+      const sampled = said.upstreams.map((each) => each.sampled_at).filter(Boolean);
+      if (sampled.length) noteSampled("servers", sampled.sort()[0], said.timestamp);
       attempt(() => showHealth(said));
       attempt(() => showFrame(said));
     },
   },
   showConnection,
 );
+
+// What is sampled is as old as its sample, by the sidecar's own clock.
+function noteSampled(name, sampled, told) {
+  const age = Math.max(0, Date.parse(told) - Date.parse(sampled));
+  heardAt[name] = { wall: Date.now() - age, at: performance.now() - age };
+}
 
 function signOut() {
   feed.end();
@@ -118,9 +132,10 @@ function showConnection(now) {
 function showDetail() {
   let detail = "";
   if (connection === "lost") {
-    detail = `No connection since ${format.time(feed.lostAt)}: ${feed.why}. Next try in ${feed.waits} s.`;
+    const next = feed.waits ? `Next try in ${feed.waits} s.` : "Trying now.";
+    detail = `No connection since ${format.time(feed.lostAt)}: ${feed.why}. ${next}`;
   } else if (connection === "signed-out") {
-    detail = "You are signed out; the figures are those of before.";
+    detail = "You are signed out. These figures are out of date.";
   } else if (feed.troubles.size) {
     detail = `Cannot be shown: ${[...feed.troubles].map(([name, why]) => `${TROUBLES[name]} (${why})`).join("; ")}.`;
   }
@@ -164,29 +179,33 @@ function showHealth(now) {
 }
 
 function health(now) {
-  const down = now.upstreams.filter((each) => each.up === false);
-  const unknown = now.upstreams.filter((each) => each.up === null);
+  const servers = now.upstreams;
   if (!now.recording)
     return ["warn", "Nothing is recorded: metrics.enabled (LOG_REQUEST_METRICS) is off. Traffic flows."];
+  if (!now.servers_sampled) return ["unknown", "llama-servers are not checked: sampling.llama_server is off"];
+  const down = servers.filter((each) => each.up === false);
   if (down.length) {
-    const each = down.map(
-      (one) => `${one.name} since ${format.time(one.since)}${one.reason ? ` (${one.reason})` : ""}`,
-    );
-    const all = down.length === now.upstreams.length;
-    return [
-      all ? "bad" : "warn",
-      `${all ? "No llama-server answers" : "Does not answer"}: ${each.join("; ")}. Start it, or see its log.`,
-    ];
+    const level = down.length === servers.length && down.some((each) => each.state !== "loading") ? "bad" : "warn";
+    const none = down.length === servers.length && servers.length > 1 ? "No llama-server answers requests. " : "";
+    return [level, none + down.map(trouble).join(" ")];
   }
-  if (!now.servers_sampled) return ["unknown", "llama-servers are not looked at: sampling.llama_server is off"];
-  if (unknown.length) return ["unknown", `Not looked at yet: ${unknown.map((each) => each.name).join(", ")}`];
-  const servers = now.upstreams.length;
+  const unknown = servers.filter((each) => each.up === null);
+  if (unknown.length) return ["unknown", `Not checked yet: ${unknown.map((each) => each.name).join(", ")}`];
   return [
     "ok",
-    servers === 1
-      ? `${now.upstreams[0].name === "llama-server" ? "" : "llama-server "}${now.upstreams[0].name} answers`
-      : `All ${servers} llama-servers answer`,
+    servers.length === 1 ? `${full(servers[0].name)} answers` : `All ${servers.length} llama-servers answer`,
   ];
+}
+
+const full = (name) => (name === "llama-server" ? name : `llama-server ${name}`);
+
+// Which one, since when, and what to do.
+function trouble({ name, state, since, reason }) {
+  const when = format.time(since);
+  const why = reason ? ` (${reason})` : "";
+  if (state === "loading") return `${full(name)} has been loading its model since ${when}.`;
+  if (state === "error") return `${full(name)} has answered with errors since ${when}${why}: see its log.`;
+  return `${full(name)} has not answered since ${when}${why}: start it, or see its log.`;
 }
 
 // As of when
@@ -197,7 +216,8 @@ function showTimes() {
     const heard = parts[name]?.heard ?? heardAt[name];
     setText(node, heard ? `as of ${format.time(heard.wall)}` : "");
     if (!heard) continue;
-    const isOld = performance.now() - heard.at > STALE_MS[name];
+    const isOld = performance.now() - heard.at > (STALE_MS[name] ?? 2 * sampleMs + STALE_MS.now);
+    setAttribute(node, "title", isOld ? "older than it should be" : null);
     node.classList.toggle("old", isOld || connection === "lost" || connection === "signed-out");
   }
 }

@@ -10,6 +10,7 @@ const MOVING_MS = 1000;
 const LONGEST_MS = 30_000;
 const ANSWER_MS = 30_000;
 const SEEN_MS = 3000;
+const FOREIGN = `without keys (auth.api_keys), pages of ${location.origin} may not do that. Open this page by an IP address or localhost, or add that origin to admin.cors_origins.`;
 const MOVING = ["loading", "unloading"];
 
 export class Models {
@@ -87,7 +88,7 @@ export class Models {
     const note = loadsOn
       ? `Models are loaded and unloaded on ${loadsOn}.`
       : "No llama-server here loads models on demand. To load and unload them here, start one in router mode (without -m), or have the sidecar run one (--manage-llama-server PATH).";
-    setText(byId("models-note"), models.length ? note : `No llama-server has told of its models yet. ${note}`);
+    setText(byId("models-note"), models.length ? note : `No llama-server has listed its models yet. ${note}`);
   }
 
   // What was asked for holds until something of it is seen, or it is clear that nothing will be.
@@ -204,7 +205,7 @@ export class Models {
     } catch (error) {
       this.asked.delete(model.name);
       if (error instanceof SignedOut) this.signedOut();
-      else this.say(`${model.name} was not ${verb}ed: ${error.message}`, true);
+      else this.say(`${model.name} was not ${verb}ed: ${error.status === 403 ? FOREIGN : error.message}`, true);
     }
     this.show();
     this.refresh();

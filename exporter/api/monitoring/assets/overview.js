@@ -6,16 +6,19 @@ import * as format from "./format.js";
 import { InFlight, SHOWN } from "./in_flight.js";
 import { Tiles } from "./tiles.js";
 
+const EVERYWHERE = ["0.0.0.0", "::", "[::]"];
+const LOOPBACK = ["127.0.0.1", "localhost", "::1", "[::1]"];
+
 export class Overview {
   // `unplaced` is called when a request is in flight of which it is not known where it went.
   constructor(unplaced) {
     this.unplaced = unplaced;
     this.tiles = new Tiles(byId("tiles"), [
-      ["requests", "Requests", "since the start"],
+      ["requests", "Requests", "since the sidecar started"],
       ["average", "Average time", "to the last byte"],
       ["models", "Active models", "loaded"],
-      ["ttft", "Time to first token", "p50 and p95, 30 minutes"],
-      ["decode", "Decode speed", "tokens/s, p50 and p95, 30 minutes"],
+      ["ttft", "Time to first token", "p50, p95 of 30 minutes"],
+      ["decode", "Decode speed", "tokens/s: p50, p95"],
       ["cpu", "CPU", "of the machine"],
       ["memory", "Memory", "of the machine"],
       ["disk", "Disk", "of the main file system"],
@@ -123,23 +126,8 @@ export class Overview {
     show(byId("no-traffic"), none);
     byId("trend").classList.toggle("hushed", none);
     if (!none) return;
-    const chosen = upstreams.length > 1 || upstreams.some((each) => each.router) ? '"model": "auto", ' : "";
-    const host = ["0.0.0.0", "::", "[::]"].includes(proxy.host) ? location.hostname : proxy.host;
-    const place = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-    const body = `{${chosen}"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 32}`;
-    setText(
-      byId("command"),
-      `curl http://${place}:${proxy.port}/v1/chat/completions -H 'Content-Type: application/json' -d '${body}'`,
-    );
-    const down = upstreams.length > 0 && upstreams.every((each) => each.up === false);
-    setText(
-      byId("no-traffic-why"),
-      !recording
-        ? "Nothing is recorded: set metrics.enabled (LOG_REQUEST_METRICS) to true, and start the sidecar anew."
-        : down
-          ? "No llama-server answers, so nothing could answer a request. Start one; then try:"
-          : "Have your applications talk to the sidecar instead of llama-server, or try:",
-    );
+    setText(byId("command"), command(upstreams, proxy));
+    setText(byId("no-traffic-why"), advice(upstreams, proxy, recording));
   }
 
   async copy() {
@@ -150,14 +138,23 @@ export class Overview {
     } catch {
       // Not a secure context: there it can be marked, and copied by hand.
       getSelection().selectAllChildren(byId("command"));
-      setText(button, "Marked");
+      setText(button, "Selected");
     }
     setTimeout(() => setText(button, "Copy"), 2000);
   }
 
   tiers({ tiers }) {
     this.tierList.show(tiers);
+    this.counted = tiers.reduce((sum, tier) => sum + tier.requestCount, 0);
+    this.showOthers();
     if (this.latest) this.showTierFigures(this.latest.tiers);
+  }
+
+  // Requests of tiers that have no card: whoever runs a Q8 model sees three empty ones, and wonders.
+  showOthers() {
+    const others = (this.total ?? 0) - this.counted;
+    const words = `${format.count(others)} requests went to tiers that routing.tiers (--tiers) does not name, so they have no card.`;
+    setText(byId("tiers-note"), others > 0 && this.counted === 0 ? words : "");
   }
 
   showTierFigures(tiers) {
@@ -177,7 +174,7 @@ export class Overview {
       byId("active-note"),
       count > SHOWN
         ? `The newest ${SHOWN} of ${format.count(count)} are shown.`
-        : "Requests stand here from their arrival until their last byte.",
+        : "Requests are listed from their arrival to their last byte.",
     );
     this.showTraffic();
   }
@@ -185,6 +182,27 @@ export class Overview {
   tick() {
     this.inFlight.tick();
   }
+}
+
+// A request that anybody can send.
+function command(upstreams, proxy) {
+  const chosen = upstreams.length > 1 || upstreams.some((each) => each.router) ? '"model": "auto", ' : "";
+  const host = EVERYWHERE.includes(proxy.host) ? location.hostname : proxy.host;
+  const place = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+  const key = proxy.keys ? " -H 'Authorization: Bearer KEY'" : "";
+  const body = `{${chosen}"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 32}`;
+  return `curl http://${place}:${proxy.port}/v1/chat/completions -H 'Content-Type: application/json'${key} -d '${body}'`;
+}
+
+function advice(upstreams, proxy, recording) {
+  if (!recording)
+    return "Nothing is recorded: set metrics.enabled (LOG_REQUEST_METRICS) to true, and restart the sidecar.";
+  if (upstreams.length && upstreams.every((each) => each.up === false)) {
+    return "No llama-server answers, so nothing could answer a request. Start one; then try:";
+  }
+  const far = LOOPBACK.includes(proxy.host) && !LOOPBACK.includes(location.hostname);
+  const where = far ? " on the sidecar's machine, since only that reaches the proxy (proxy.listen)" : "";
+  return `Have your applications talk to the sidecar instead of llama-server, or try${where}:`;
 }
 
 // One tier: its last requests as lines, and its sums.

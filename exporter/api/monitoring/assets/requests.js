@@ -241,7 +241,7 @@ export class Requests {
     if (this.history === false)
       return [
         "No history is kept",
-        "Set store.url (--store) to a file or a database, and start the sidecar anew: the last requests then stand here.",
+        "Restart the sidecar without --store none, or with --store sqlite:////path/history.db: the last requests then appear here.",
       ];
     if (this.problem && !this.rows.length)
       return ["The requests cannot be shown", `${this.problem}. They are asked for again, after ever longer pauses.`];
@@ -250,7 +250,7 @@ export class Requests {
     if (filtered)
       return [
         "No such request",
-        `None of the last ${format.count(this.searched)} requests is like that. Clear a filter to see others.`,
+        `None of the newest ${format.count(this.searched)} requests is one. Clear a filter to see others.`,
       ];
     return ["No request has finished yet", "The overview has a command to try."];
   }

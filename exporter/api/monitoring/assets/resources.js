@@ -11,7 +11,7 @@ export class Resources {
         ["vram", "GPU memory", ["used"], true],
         ["cpu", "CPU", ["busy"], true],
         ["memory", "Memory", ["used"], true],
-        ["slots", "Slots", ["working"], true],
+        ["slots", "Slots", ["busy"]],
         ["connections", "Connections", ["open"]],
         ["disk", "Disk", ["read", "write"]],
         ["network", "Network", ["received", "sent"]],
@@ -73,7 +73,7 @@ export class Resources {
       0,
       vram.total ? format.percent(vram.percent) : format.UNKNOWN,
       vram.total ? vram.percent / 100 : null,
-      vram.total ? of(vram) : "no GPU tells of its memory",
+      vram.total ? of(vram) : "no GPU reports its memory",
     );
     this.set(
       "cpu",
@@ -89,7 +89,7 @@ export class Resources {
       0,
       total ? `${format.count(slots.active)} of ${format.count(total)}` : format.count(slots.active),
       total ? slots.active / total : null,
-      `${format.count(slots.queued)} requests wait for one`,
+      format.waiting(slots.queued),
     );
     const open = this.ofMost("connections", 0, now.activeConnections, format.count);
     setText(this.panels.connections.note, `clients of the proxy, and live streams; at most ${open} seen`);

@@ -7,8 +7,8 @@ import { Tiles } from "./tiles.js";
 export class Routing {
   constructor() {
     this.tiles = new Tiles(byId("routing-tiles"), [
-      ["total", "Decisions", "since the start"],
-      ["fallback", "Fallback rate", "went to another tier, or another server, than meant"],
+      ["total", "Decisions", "since the sidecar started"],
+      ["fallback", "Fallback rate", "sent to another tier or server than intended"],
       ["time", "Decision time", "mean of the last 100"],
     ]);
     this.availability = new List(byId("availability"), (tier) => tier.tier, makeTier);
@@ -34,7 +34,7 @@ export class Routing {
       byId("routing-note"),
       all.totalDecisions
         ? "The darker a field, the more of the requests of its row went there. The score is the mean complexity score."
-        : 'Nothing was decided yet. Requests are routed where there are several llama-servers or models, and a client sends "model": "auto", none, or X-Routing-Tier.',
+        : 'No routing decisions yet. Requests are routed where there are several llama-servers or models, and a client sends "model": "auto", none, or X-Routing-Tier.',
     );
   }
 

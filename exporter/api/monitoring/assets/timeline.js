@@ -25,7 +25,7 @@ export function parts(row) {
   }
   const rest = row.duration_seconds - found.reduce((sum, each) => sum + each.seconds, 0);
   if (found.length && rest > 0.02 * row.duration_seconds) add("rest", "Other", rest);
-  if (!found.length) add("rest", "Not told apart", row.duration_seconds);
+  if (!found.length) add("rest", "No breakdown available", row.duration_seconds);
   return { found, first, overhead };
 }
 
@@ -51,9 +51,9 @@ export function timeline(row) {
     line.append(mark);
   }
   const named = found.map((part) => entry(part.label, part.seconds, part.name));
-  if (first !== null) named.push(entry("First token after", first, "first"));
-  named.push(entry("Whole", row.duration_seconds, null));
-  if (overhead !== null) named.push(entry("Of this in the sidecar", overhead, null));
+  if (first !== null) named.push(entry("First token at", first, "first"));
+  named.push(entry("Total", row.duration_seconds, null));
+  if (overhead !== null) named.push(entry("Sidecar overhead", overhead, null));
   return element("div", { class: "course" }, line, element("dl", { class: "inline legend" }, ...named));
 }
 

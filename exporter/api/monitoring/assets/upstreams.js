@@ -17,9 +17,9 @@ export function makeUpstream(upstream) {
   const since = element("span", { class: "quiet" });
   const reason = element("p", { class: "note bad" });
   const tiers = element("span", { class: "tags" });
-  const line = (name, label) => {
+  const line = (name, label, warns) => {
     const value = element("span", { figure: `upstreams.${upstream.name}.${name}` });
-    const [meter, fill] = bar(`${label} of ${upstream.name}`);
+    const [meter, fill] = bar(`${label} of ${upstream.name}`, warns);
     return {
       node: element(
         "div",
@@ -32,7 +32,7 @@ export function makeUpstream(upstream) {
       fill,
     };
   };
-  const [slots, context] = [line("slots", "Slots working"), line("context", "Context used")];
+  const [slots, context] = [line("slots", "Slots busy", false), line("context", "Context used", true)];
   const more = element("p", { class: "quiet note" });
   const node = element(
     "li",
@@ -48,7 +48,7 @@ export function makeUpstream(upstream) {
     node,
     (now) => {
       setAttribute(word, "data-state", now.up === null ? "unknown" : now.up ? "running" : "error");
-      setText(word, now.state === null ? "not looked at yet" : STATES[now.state]);
+      setText(word, now.state === null ? "not checked yet" : STATES[now.state]);
       setText(since, now.since ? `since ${format.time(now.since)}` : "");
       setText(tiers, now.tiers.join(", "));
       setText(reason, now.up === false ? (now.reason ?? "") : "");
@@ -62,7 +62,7 @@ export function makeUpstream(upstream) {
       const models = now.router
         ? `${format.count(now.models_loaded)} of ${format.count(now.models)} models loaded`
         : "";
-      const waiting = now.requests_deferred ? `${format.count(now.requests_deferred)} requests wait for a slot` : "";
+      const waiting = now.requests_deferred ? format.waiting(now.requests_deferred) : "";
       const untold =
         now.up && now.models_loaded && now.context_tokens === null ? "start it with --slots to see its context" : "";
       setText(more, [models, waiting, untold].filter(Boolean).join("; "));
