@@ -26,8 +26,8 @@ ROOT = Path(__file__).parent.parent.parent
 PORTS = free_ports()
 SETTLE_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0
-BUSY = "document.querySelectorAll('#active tbody tr:not(.free, .gone) td:last-child').length > 2"
-"""Three requests are in flight; the demo has one or none most of the time."""
+IN_FLIGHT = "#active tbody tr:not(.free, .gone)"
+"""Pictures wait for three of them; the demo has one or none most of the time."""
 Theme = Literal["light", "dark"]
 
 
@@ -114,7 +114,7 @@ def _draw(browser: Browser, admin: str, view: View, folder: Path) -> int:
     if view.section == "requests":
         _open_streamed(page)
     if view in TRAFFIC and view.section == "overview":
-        page.wait_for_function(BUSY, timeout=PATIENCE_SECONDS * 1000)
+        page.locator(IN_FLIGHT).nth(2).wait_for(timeout=PATIENCE_SECONDS * 1000)
     picture = folder / f"{view.name}.png"
     picture.write_bytes(shrink(page.screenshot()))
     _say(f"{picture}  {picture.stat().st_size / 1024:.0f} KiB")
