@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.end_to_end.managed import Manager, managing
 from tests.end_to_end.page import Monitor
@@ -29,12 +29,21 @@ def test_a_model_is_loaded_and_unloaded(browser: Browser, manager: Manager) -> N
     state, message = row.locator(".state"), visit.page.locator("#models-message")
     expect(visit.page.locator("#models-note")).to_contain_text("Models are loaded and unloaded on ")
     expect(state).to_have_text("stopped")
+    orders: list[Route] = []
+
+    def hold(route: Route) -> None:
+        """Tiny models load in no time: the order is let through when that it was given has been seen."""
+        orders.append(route)
+
+    visit.page.route("**/api/models/tiny-a/load", hold)
     load.click()
     expect(message).to_have_text("Loading tiny-a.")
     expect(state).to_have_text("loading")
+    (order,) = orders
+    order.continue_()
     expect(state).to_have_text(re.compile("^(running|idle)$"))
     assert manager.status("tiny-a") in ("running", "idle")
-    expect(message).not_to_have_text("Loading tiny-a.")
+    expect(message).to_have_text("tiny-a is loaded.")
     assert manager.chat("tiny-a").status_code == 200
     unload.click()
     expect(message).to_have_text("Unloading tiny-a.")

@@ -93,21 +93,24 @@ export class Models {
 
   // What was asked for holds until something of it is seen, or it is clear that nothing will be.
   settle(models) {
-    const statuses = new Map(models.map((model) => [model.name, model]));
-    for (const [name, { status, answeredAt }] of this.asked) {
-      const now = statuses.get(name)?.status;
+    const now = new Map(models.map((model) => [model.name, model]));
+    const ended = new Map([...this.before].filter(([, status]) => MOVING.includes(status)));
+    for (const [name, { verb, status, answeredAt }] of this.asked) {
       const isOver = answeredAt !== null && performance.now() - answeredAt > SEEN_MS;
-      if (now !== status || isOver) this.asked.delete(name);
+      if (now.get(name)?.status === status && !isOver) continue;
+      this.asked.delete(name);
+      ended.set(name, `${verb}ing`);
     }
-    for (const [name, { status, error }] of statuses) {
-      if (MOVING.includes(this.before.get(name)) && !MOVING.includes(status)) this.tell(name, status, error);
+    for (const [name, was] of ended) {
+      if (now.has(name) && !MOVING.includes(now.get(name).status)) this.tell(now.get(name), was);
     }
-    this.before = new Map([...statuses].map(([name, model]) => [name, model.status]));
+    this.before = new Map(models.map((model) => [model.name, model.status]));
   }
 
-  tell(name, status, error) {
+  tell({ name, status, error }, was) {
     if (status === "error") this.say(`${name} was not loaded: ${error ?? "its log says why"}`, true);
-    else this.say(`${name} is ${status === "stopped" ? "not loaded any more" : "loaded"}.`);
+    else if (status !== "stopped") this.say(`${name} is loaded.`);
+    else this.say(was === "loading" ? `${name} was not loaded.` : `${name} is not loaded any more.`);
   }
 
   makeModel(model) {
