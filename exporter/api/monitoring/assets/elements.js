@@ -92,6 +92,19 @@ export function bar(label, warns = true) {
   ];
 }
 
+// A figure with its name before it and a bar below. Returned are the element, and what sets text and share (null: no bar).
+export function gauge(name, figure, label, warns) {
+  const value = element("span", { class: "value small", figure });
+  const [meter, fill] = bar(label, warns);
+  const head = element("p", { class: "meter-head" }, element("span", { class: "quiet", text: name }), value);
+  const set = (text, share) => {
+    setText(value, text);
+    show(meter, share !== null);
+    if (share !== null) fill(share, text);
+  };
+  return [element("div", { class: "line" }, head, meter), set];
+}
+
 // What is long is cut by the layout; the whole of it shows where the mouse rests.
 export function named(name, text, properties = {}) {
   return element(name, { ...properties, title: text, text });

@@ -1,6 +1,6 @@
 // The machine, in nine panels. Where there is no natural limit, bars compare with the most that this page has seen.
 
-import { bar, byId, element, setText, show } from "./elements.js";
+import { byId, element, gauge, setText } from "./elements.js";
 import * as format from "./format.js";
 
 export class Resources {
@@ -23,35 +23,17 @@ export class Resources {
 
   build(name, title, lines, warns = false) {
     const note = element("p", { class: "quiet note" });
-    const made = lines.map((line) => {
-      const value = element("span", { class: "value small", figure: `resources.${name}.${line}` });
-      const [meter, fill] = bar(`${title}: ${line}`, warns);
-      return {
-        node: element(
-          "div",
-          { class: "line" },
-          element("p", { class: "meter-head" }, element("span", { class: "quiet", text: line }), value),
-          meter,
-        ),
-        value,
-        meter,
-        fill,
-      };
-    });
+    const made = lines.map((line) => gauge(line, `resources.${name}.${line}`, `${title}: ${line}`, warns));
     byId("panels").append(
-      element("li", { class: "card" }, element("h3", { text: title }), ...made.map((line) => line.node), note),
+      element("li", { class: "card" }, element("h3", { text: title }), ...made.map(([node]) => node), note),
     );
-    return { lines: made, note };
+    return { set: made.map(([, set]) => set), note };
   }
 
   // Shares of 0 to 1; null: there is no such thing here.
   set(name, place, text, share, note) {
-    const { lines, note: quiet } = this.panels[name];
-    const { value, meter, fill } = lines[place];
-    setText(value, text);
-    show(meter, share !== null);
-    if (share !== null) fill(share, text);
-    if (note !== undefined) setText(quiet, note);
+    this.panels[name].set[place](text, share);
+    if (note !== undefined) setText(this.panels[name].note, note);
   }
 
   ofMost(name, place, amount, write) {

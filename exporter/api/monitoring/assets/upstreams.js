@@ -1,6 +1,6 @@
 // The card of one llama-server.
 
-import { bar, element, named, setAttribute, setText, show } from "./elements.js";
+import { element, gauge, named, setAttribute, setText } from "./elements.js";
 import * as format from "./format.js";
 
 const STATES = {
@@ -17,30 +17,18 @@ export function makeUpstream(upstream) {
   const since = element("span", { class: "quiet" });
   const reason = element("p", { class: "note bad" });
   const tiers = element("span", { class: "tags" });
-  const line = (name, label, warns) => {
-    const value = element("span", { figure: `upstreams.${upstream.name}.${name}` });
-    const [meter, fill] = bar(`${label} of ${upstream.name}`, warns);
-    return {
-      node: element(
-        "div",
-        { class: "line" },
-        element("p", { class: "meter-head" }, element("span", { class: "quiet", text: label }), value),
-        meter,
-      ),
-      value,
-      meter,
-      fill,
-    };
-  };
-  const [slots, context] = [line("slots", "Slots busy", false), line("context", "Context used", true)];
+  const line = (name, label, warns) =>
+    gauge(label, `upstreams.${upstream.name}.${name}`, `${label} of ${upstream.name}`, warns);
+  const [slots, setSlots] = line("slots", "Slots busy", false);
+  const [context, setContext] = line("context", "Context used", true);
   const more = element("p", { class: "quiet note" });
   const node = element(
     "li",
     { class: "card upstream", "data-upstream": upstream.name },
     element("div", { class: "card-head" }, element("h4", {}, named("span", upstream.name, { class: "cut" })), tiers),
     element("p", {}, word, " ", since),
-    slots.node,
-    context.node,
+    slots,
+    context,
     reason,
     more,
   );
@@ -52,13 +40,12 @@ export function makeUpstream(upstream) {
       setText(since, now.since ? `since ${format.time(now.since)}` : "");
       setText(tiers, now.tiers.join(", "));
       setText(reason, now.up === false ? (now.reason ?? "") : "");
-      const fill = (part, used, total, without) => {
-        setText(part.value, total ? `${format.count(used)} of ${format.count(total)}` : without);
-        show(part.meter, Boolean(total));
-        if (total) part.fill((used ?? 0) / total, part.value.textContent);
-      };
-      fill(slots, now.slots_busy, now.slots, format.UNKNOWN);
-      fill(context, now.context_tokens_used, now.context_tokens, format.UNKNOWN);
+      const set = (part, used, total) =>
+        total
+          ? part(`${format.count(used)} of ${format.count(total)}`, (used ?? 0) / total)
+          : part(format.UNKNOWN, null);
+      set(setSlots, now.slots_busy, now.slots);
+      set(setContext, now.context_tokens_used, now.context_tokens);
       const models = now.router
         ? `${format.count(now.models_loaded)} of ${format.count(now.models)} models loaded`
         : "";
