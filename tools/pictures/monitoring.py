@@ -4,6 +4,7 @@ request. They are for README and docs."""
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,8 @@ PORTS = free_ports()
 SETTLE_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0
 IN_FLIGHT = "#active tbody tr:not(.free, .gone)"
-"""Pictures wait for three of them; the demo has one or none most of the time."""
+PLACED = re.compile("Q[234]")
+"""Pictures wait for two of which it is known where they are; the demo has one or none most of the time."""
 Theme = Literal["light", "dark"]
 
 
@@ -114,7 +116,7 @@ def _draw(browser: Browser, admin: str, view: View, folder: Path) -> int:
     if view.section == "requests":
         _open_streamed(page)
     if view in TRAFFIC and view.section == "overview":
-        page.locator(IN_FLIGHT).nth(2).wait_for(timeout=PATIENCE_SECONDS * 1000)
+        page.locator(IN_FLIGHT).filter(has_text=PLACED).nth(1).wait_for(timeout=PATIENCE_SECONDS * 1000)
     picture = folder / f"{view.name}.png"
     picture.write_bytes(shrink(page.screenshot()))
     _say(f"{picture}  {picture.stat().st_size / 1024:.0f} KiB")
