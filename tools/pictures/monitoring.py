@@ -6,9 +6,10 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple
@@ -29,7 +30,7 @@ SETTLE_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0
 IN_FLIGHT = "#active tbody tr:not(.free, .gone)"
 PLACED = re.compile("Q[234]")
-"""Pictures wait for two of which it is known where they are; the demo has one or none most of the time."""
+"""Pictures wait for two of which it is known where they are."""
 Theme = Literal["light", "dark"]
 
 
@@ -64,7 +65,7 @@ class Ours(Child):
         proxy, admin = (f"127.0.0.1:{next(PORTS)}" for _ in range(2))
         listen = ["--proxy-listen", proxy, "--admin-listen", admin]
         super().__init__(arguments[0], ["-m", "exporter.demo.sidecar", *arguments, *listen])
-        self.admin = f"http://{admin}"
+        self.proxy, self.admin = f"http://{proxy}", f"http://{admin}"
 
     def ready(self) -> bool:
         """Whether it takes requests."""
@@ -84,9 +85,33 @@ def _draw_demo(browser: Browser, options: argparse.Namespace) -> int:
     with Ours("demo") as demo:
         _say(f"the demo plays for {options.demo:.0f} s")
         time.sleep(options.demo)
-        complaints = sum(_draw(browser, demo.admin, view, options.out) for view in TRAFFIC)
+        with _talking(demo.proxy):
+            complaints = sum(_draw(browser, demo.admin, view, options.out) for view in TRAFFIC)
         _wait(lambda: any(each["up"] is False for each in _now(demo.admin)["upstreams"]))
         return complaints + _draw(browser, demo.admin, DOWN, options.out)
+
+
+@contextmanager
+def _talking(proxy: str) -> Iterator[None]:
+    """Some people ask for long answers, one after the other: the demo's own are over before one can look."""
+    over = threading.Event()
+    talks = [threading.Thread(target=_talk, args=(proxy, model, over)) for model in ("auto", "tiny-q3", "tiny-q4")]
+    for talk in talks:
+        talk.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for talk in talks:
+            talk.join()
+
+
+def _talk(proxy: str, model: str, over: threading.Event) -> None:
+    messages = [{"role": "user", "content": "Analyze step by step whether a prompt cache pays off."}]
+    body = {"model": model, "messages": messages, "max_tokens": 1200, "ignore_eos": True, "stream": True}
+    while not over.is_set():
+        with suppress(httpx.HTTPError), httpx.stream("POST", f"{proxy}/v1/chat/completions", json=body) as answer:
+            answer.read()
 
 
 def _draw_empty(browser: Browser, options: argparse.Namespace) -> int:

@@ -69,7 +69,9 @@ export class InFlight {
   }
 
   place(inFlight) {
-    this.placed = new Map(inFlight.map((each) => [each.request_id, each]));
+    // One that has just ended is not in it any more, and still stands here for a moment.
+    const before = [...this.placed].filter(([id]) => this.rows.has(id));
+    this.placed = new Map([...before, ...inFlight.map((each) => [each.request_id, each])]);
     this.tick();
   }
 
